@@ -1,0 +1,53 @@
+"""What sampling a take yields, in order of happening. Consumers: the take writer, the host, the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PrimeEncoded:
+    """The prime's codes. ``codes[level]``: int64 [tokens] for levels 0, 1, 2; ``seconds``: time it took."""
+
+    codes: dict[int, NDArray[np.int64]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WindowDone:
+    """One window of one level is sampled: ``codes`` int64 [tokens] are the new tokens from position ``start``.
+
+    ``start`` counts tokens of that level from the beginning of the prime.
+    """
+
+    level: int
+    index: int
+    start: int
+    codes: NDArray[np.int64]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class AudioChunk:
+    """Finished audio of the asked-for fidelity: ``samples`` float32 [frames] mono, in [-1, 1].
+
+    ``start`` counts samples from the beginning of the continuation (the end of the prime is 0). Chunks arrive
+    in order and without gaps.
+    """
+
+    start: int
+    samples: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Fraction of all token steps done, in [0, 1], and tokens sampled so far per level."""
+
+    fraction: float
+    tokens: dict[int, int]
+
+
+Event = PrimeEncoded | WindowDone | AudioChunk | Progress

@@ -1,0 +1,132 @@
+"""A request: everything that determines a take (DESIGN.md §1 and §4.1).
+
+A take is a pure function of its request. All models here are frozen and check their own arithmetic; a
+violated rule raises :class:`pydantic.ValidationError` with one sentence that names the right value.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+MAX_SEED = 2**31 - 1  # OSC carries 32-bit signed integers (facts/daw.md §1.9)
+MAX_SECONDS = 600.0
+MIN_BPM, MAX_BPM = 20.0, 400.0
+
+
+class Frozen(BaseModel):
+    """Base of every value that is written to disk or sent between processes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Fidelity(StrEnum):
+    """How far down the levels a take is decoded from (DESIGN.md §1)."""
+
+    DRAFT = "draft"
+    FINE = "fine"
+    FULL = "full"
+
+    @property
+    def level(self) -> int:
+        """The lowest level that is sampled: draft 2 (top), fine 1 (middle), full 0 (bottom)."""
+        return {Fidelity.DRAFT: 2, Fidelity.FINE: 1, Fidelity.FULL: 0}[self]
+
+
+class Style(Frozen):
+    """A weighted mix of artists and genres; weights are positive and are normalised to sum to 1 when used.
+
+    An empty mapping means "unknown" (label id 0).
+    """
+
+    artists: dict[str, float] = {}
+    genres: dict[str, float] = {}
+
+    @field_validator("artists", "genres")
+    @classmethod
+    def _positive(cls, weights: dict[str, float]) -> dict[str, float]:
+        for name, weight in weights.items():
+            if not (math.isfinite(weight) and weight > 0):
+                raise ValueError(f"the weight of '{name}' is {weight}; it must be a number above 0")
+        return weights
+
+
+class LevelSampling(Frozen):
+    """How tokens of one level are drawn. ``top_k`` and ``top_p`` exclude each other (facts/jukebox.md §5.3)."""
+
+    temperature: Annotated[float, Field(gt=0.0, le=2.0)] = 0.98
+    top_k: Annotated[int, Field(ge=1, le=2048)] | None = None
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    hop_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+
+    @model_validator(mode="after")
+    def _one_filter(self) -> LevelSampling:
+        if self.top_k is not None and self.top_p is not None:
+            raise ValueError("top_k and top_p exclude each other; set one of them")
+        return self
+
+
+class Sampling(Frozen):
+    """Sampling of the three levels: ``bottom`` is level 0, ``top`` level 2."""
+
+    bottom: LevelSampling = LevelSampling()
+    middle: LevelSampling = LevelSampling()
+    top: LevelSampling = LevelSampling()
+
+    def level(self, level: int) -> LevelSampling:
+        """The settings of one level (0 bottom, 1 middle, 2 top)."""
+        return (self.bottom, self.middle, self.top)[level]
+
+
+class PrimeRef(Frozen):
+    """A prime by reference: a file and the span of it that is continued (facts/daw.md §3.6)."""
+
+    path: str
+    start_seconds: Annotated[float, Field(ge=0.0)] = 0.0
+    length_seconds: Annotated[float, Field(gt=0.0)] | None = None
+
+
+class SongPosition(Frozen):
+    """Where the prime lies in the song, for the priors' time signal (facts/jukebox.md §4.1)."""
+
+    total_seconds: Annotated[float, Field(gt=0.0, le=MAX_SECONDS)]
+    prime_at_seconds: Annotated[float, Field(ge=0.0)] = 0.0
+
+    @model_validator(mode="after")
+    def _inside(self) -> SongPosition:
+        if self.prime_at_seconds >= self.total_seconds:
+            raise ValueError(
+                f"the prime starts at {self.prime_at_seconds} s, at or after the end of the song "
+                f"({self.total_seconds} s); it must start before it"
+            )
+        return self
+
+
+class Request(Frozen):
+    """Everything that determines a take.
+
+    ``frames`` is the length of the continuation in samples at the model's rate, prime not included.
+    """
+
+    schema_version: int = 1
+    model: str = "starter"
+    prime: PrimeRef
+    style: Style = Style()
+    lyrics: str = ""
+    frames: Annotated[int, Field(ge=1)]
+    bpm: Annotated[float, Field(ge=MIN_BPM, le=MAX_BPM)] | None = None
+    bars: Annotated[float, Field(gt=0.0)] | None = None
+    song: SongPosition | None = None
+    sampling: Sampling = Sampling()
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    fidelity: Fidelity = Fidelity.FULL
+
+
+def frames_of_bars(bars: float, bpm: float, rate: int, beats_per_bar: int = 4) -> int:
+    """Length of ``bars`` in samples, from exact fractions (DESIGN.md §4.5); ``bpm`` in beats a minute, ``rate`` in Hz."""
+    beats = Fraction(bars).limit_denominator(1 << 16) * beats_per_bar
+    return round(beats * 60 * rate / Fraction(bpm).limit_denominator(1 << 20))

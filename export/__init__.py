@@ -1,0 +1,1 @@
+"""Takes and models written for other programs."""

@@ -1,0 +1,1 @@
+"""Named styles and the factory library."""
