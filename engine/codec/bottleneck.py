@@ -1,0 +1,113 @@
+"""The quantiser: a codebook learned by exponential moving averages with random restarts (facts/jukebox.md §1.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from engine.codec.blocks import quantise_to
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """``vectors`` [N, width, T] with straight-through gradient, ``codes`` int64 [N, T], ``commit`` scalar loss."""
+
+    vectors: Tensor
+    codes: Tensor
+    commit: Tensor
+    metrics: dict[str, Tensor]
+
+
+def _parallel() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+class Bottleneck(nn.Module):
+    """One codebook, float32 [bins, width].
+
+    In train mode every forward updates the moving averages; rows whose average count falls below ``threshold``
+    are replaced by random features of the batch. A batch with few tokens needs a threshold scaled to the
+    expected count, tokens / bins, or every row restarts at every step (facts/training.md, the trap).
+    """
+
+    def __init__(self, bins: int, width: int, decay: float = 0.99, threshold: float = 1.0) -> None:
+        super().__init__()
+        self.bins, self.width, self.decay, self.threshold = bins, width, decay, threshold
+        self.codebook: Tensor
+        self.sum: Tensor
+        self.count: Tensor
+        self.started: Tensor
+        self.register_buffer("codebook", torch.zeros(bins, width))
+        self.register_buffer("sum", torch.zeros(bins, width))
+        self.register_buffer("count", torch.zeros(bins))
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Features [N, width, T] to codes int64 [N, T]."""
+        n, width, t = x.shape
+        return quantise_to(x.transpose(1, 2).reshape(n * t, width).float(), self.codebook).view(n, t)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes int64 [N, T] to vectors float32 [N, width, T]."""
+        return self.codebook[codes].transpose(1, 2)
+
+    def forward(self, x: Tensor) -> Quantised:
+        n, width, t = x.shape
+        flat = x.transpose(1, 2).reshape(n * t, width).float()
+        with torch.no_grad():
+            if self.training and not bool(self.started):
+                self._start(flat)
+            codes = quantise_to(flat, self.codebook)
+            chosen = self.codebook[codes]
+            metrics = self._update(flat, codes) if self.training else {}
+        commit = (chosen - flat).pow(2).mean()
+        metrics["fit"] = commit.detach()
+        vectors = flat + (chosen - flat).detach() if self.training else chosen
+        return Quantised(vectors.view(n, t, width).transpose(1, 2), codes.view(n, t), commit, metrics)
+
+    def expect(self, tokens: int) -> None:
+        """Start the moving averages at the count expected of ``tokens`` vectors a step (all ranks together)."""
+        expected = tokens / self.bins
+        self.count.fill_(expected)
+        self.sum.copy_(self.codebook * expected)
+        self.started.fill_(True)
+
+    def _candidates(self, flat: Tensor) -> Tensor:
+        """``bins`` random rows of the batch, the same on all ranks; repeated with a little noise if too few."""
+        rows = flat
+        if rows.shape[0] < self.bins:
+            repeats = -(-self.bins // rows.shape[0])
+            rows = rows.repeat(repeats, 1)
+            rows = rows + torch.randn_like(rows) * (0.01 / self.width**0.5)
+        picked = rows[torch.randperm(rows.shape[0], device=rows.device)[: self.bins]]
+        if _parallel():
+            dist.broadcast(picked, 0)
+        return picked
+
+    def _start(self, flat: Tensor) -> None:
+        self.codebook.copy_(self._candidates(flat))
+        tokens = flat.shape[0] * (dist.get_world_size() if _parallel() else 1)
+        self.expect(tokens)
+
+    def _update(self, flat: Tensor, codes: Tensor) -> dict[str, Tensor]:
+        batch_sum = torch.zeros_like(self.sum).index_add_(0, codes, flat)
+        batch_count = torch.bincount(codes, minlength=self.bins).to(flat.dtype)
+        if _parallel():
+            dist.all_reduce(batch_sum)
+            dist.all_reduce(batch_count)
+        self.sum.lerp_(batch_sum, 1 - self.decay)
+        self.count.lerp_(batch_count, 1 - self.decay)
+        alive = self.count >= self.threshold
+        before = self.codebook.clone()
+        learned = self.sum / self.count.clamp_min(1e-12).unsqueeze(1)
+        self.codebook.copy_(torch.where(alive.unsqueeze(1), learned, self._candidates(flat)))
+        p = batch_count / batch_count.sum()
+        return {
+            "entropy": -(p * (p + 1e-8).log()).sum(),  # nats
+            "used_in_batch": (batch_count > 0).sum().to(flat.dtype),
+            "usage": alive.sum().to(flat.dtype),
+            "change": (self.codebook - before).norm() / before.numel() ** 0.5,
+        }

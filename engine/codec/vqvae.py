@@ -1,0 +1,122 @@
+"""The codec: samples to codes and back, whole or in time chunks that give the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from engine.codec.blocks import Decoder, Encoder, decoder_margin, encoder_margin
+from engine.codec.bottleneck import Bottleneck
+from engine.codec.config import CodecConfig
+
+ENCODE_CHUNK = 1 << 17  # samples of output per piece: bounds memory, a few megabytes at any length
+DECODE_SPAN = 4096  # samples; one decoded piece holds at least this much, see Codec.decode_grid
+
+
+@dataclass(frozen=True)
+class LevelOutput:
+    """Training forward of one level: ``reconstruction`` [N, T], ``commit`` scalar, quantiser ``metrics``."""
+
+    reconstruction: Tensor
+    commit: Tensor
+    metrics: dict[str, Tensor]
+
+
+class CodecLevel(nn.Module):
+    """Encoder, quantiser and decoder of one level; levels share nothing (arXiv 2005.00341 §3)."""
+
+    def __init__(self, config: CodecConfig, level: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(config, level)
+        self.bottleneck = Bottleneck(
+            config.bins, config.embed_width, config.codebook_decay, config.restart_threshold
+        )
+        self.decoder = Decoder(config, level)
+
+    def forward(self, x: Tensor) -> LevelOutput:
+        """Samples float32 [N, T], T a multiple of the hop; in train mode the codebook learns from the batch."""
+        quantised = self.bottleneck(self.encoder(x.unsqueeze(1)))
+        reconstruction = self.decoder(quantised.vectors).squeeze(1)
+        return LevelOutput(reconstruction, quantised.commit, quantised.metrics)
+
+
+class Codec(nn.Module):
+    """All levels of one VQ-VAE; ``levels[0]`` is the bottom."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.levels = nn.ModuleList(CodecLevel(config, level) for level in range(config.levels))
+
+    def _level(self, level: int) -> CodecLevel:
+        module = self.levels[level]
+        assert isinstance(module, CodecLevel)
+        return module
+
+    @torch.no_grad()
+    def encode(
+        self, samples: Tensor, levels: Iterable[int] | None = None, chunk: int = ENCODE_CHUNK
+    ) -> dict[int, Tensor]:
+        """Codes of samples float32 [T] or [N, T] for each of ``levels`` (default all): int64 [.., T // hop].
+
+        T is cut down to a multiple of each level's hop. The work is done in pieces of ``chunk`` samples (a
+        multiple of the hop) with the encoder's receptive field as margin, so memory does not grow with T and
+        the codes are those of the whole file.
+        """
+        batch = samples if samples.dim() == 2 else samples.unsqueeze(0)
+        codes: dict[int, Tensor] = {}
+        for level in range(self.config.levels) if levels is None else levels:
+            hop = self.config.hops[level]
+            step = max(hop, chunk // hop * hop)
+            margin = -(-encoder_margin(self.config, level) // hop) * hop
+            total = batch.shape[1] // hop * hop
+            pieces = []
+            for start in range(0, total, step):
+                stop = min(start + step, total)
+                left, right = max(0, start - margin), min(total, stop + margin)
+                features = self._level(level).encoder(batch[:, None, left:right])
+                kept = features[:, :, (start - left) // hop : (stop - left) // hop]
+                pieces.append(self._level(level).bottleneck.encode(kept))
+            found = torch.cat(pieces, 1) if pieces else batch.new_zeros((batch.shape[0], 0), dtype=torch.long)
+            codes[level] = found if samples.dim() == 2 else found[0]
+        return codes
+
+    def decode_margin(self, level: int) -> int:
+        """Tokens of context on either side that decoding of ``level`` needs."""
+        return decoder_margin(self.config, level)
+
+    def decode_grid(self, level: int) -> int:
+        """Tokens per decoded piece. Pieces lie on this absolute grid, whoever decodes and whenever.
+
+        The same piece is always computed from the same tokens with the same shapes, so streamed and offline
+        audio agree in every bit, not only up to rounding (DESIGN.md §4.2).
+        """
+        return max(1, DECODE_SPAN * min(level + 1, 2) // self.config.hops[level])
+
+    @torch.no_grad()
+    def decode_piece(self, codes: Tensor, level: int, piece: int, total: int) -> Tensor:
+        """Samples of piece ``piece`` of the grid: float32 [N, frames].
+
+        ``codes`` int64 [N, at least min(total, (piece + 1) * grid + margin)]; ``total``: tokens of the whole.
+        """
+        hop, grid, margin = self.config.hops[level], self.decode_grid(level), self.decode_margin(level)
+        start, stop = piece * grid, min((piece + 1) * grid, total)
+        left, right = max(0, start - margin), min(total, stop + margin)
+        module = self._level(level)
+        audio = module.decoder(module.bottleneck.decode(codes[:, left:right])).squeeze(1)
+        return audio[:, (start - left) * hop : (stop - left) * hop]
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor, level: int) -> Tensor:
+        """Samples float32 [.., tokens * hop] of codes int64 [tokens] or [N, tokens] of ``level``, piece by piece."""
+        batch = codes if codes.dim() == 2 else codes.unsqueeze(0)
+        total = batch.shape[1]
+        pieces = [
+            self.decode_piece(batch, level, piece, total)
+            for piece in range(-(-total // self.decode_grid(level)))
+        ]
+        audio = torch.cat(pieces, 1) if pieces else torch.zeros((batch.shape[0], 0))
+        return audio if codes.dim() == 2 else audio[0]
