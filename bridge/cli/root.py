@@ -1,0 +1,126 @@
+"""The root group ``segue``: lazy subcommands, and one place where failures become a sentence and an exit code.
+
+Exit codes: 0 done, 1 unexpected failure (a bug: with traceback), 2 a failure that has a name or bad usage,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from engine.errors import SegueError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+INTERRUPTED = 130
+
+
+class LazyCommand(NamedTuple):
+    """Where a subcommand lives (``module:attribute``) and its line in ``segue --help``."""
+
+    target: str
+    summary: str
+
+
+COMMANDS: dict[str, LazyCommand] = {
+    "serve": LazyCommand("bridge.cli.serve:serve", "Run beside the DAW: OSC in, continuations out."),
+    "continue": LazyCommand("bridge.cli.continue_:continue_", "Continue a riff file, without the DAW."),
+    "train": LazyCommand("engine.training.cli:train", "Train a codec or a prior on a folder of audio."),
+    "corpus": LazyCommand("engine.corpus.cli:corpus", "Make and look at the training corpus."),
+    "eval": LazyCommand("engine.evaluation.cli:evaluate", "Measure a model: codec, priors, continuations."),
+    "bench": LazyCommand("engine.bench.cli:bench", "Measure how fast a model runs here."),
+    "doctor": LazyCommand("bridge.cli.doctor:doctor", "Check this machine and say what to do next."),
+}
+
+
+class Failure(click.ClickException):
+    """A named failure on its way out of a command: one sentence on stderr, exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        """Print ``segue: <sentence>`` on stderr, or on ``file``."""
+        click.echo(f"segue: {self.message}", file=file, err=file is None)
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are imported on first use, so that ``segue --help`` is immediate."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all subcommands, in the order of :data:`COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the subcommand ``cmd_name``; None when there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].target.partition(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name].target} is not a click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; named failures leave as :class:`Failure`, an interrupt as exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except SegueError as error:
+            raise Failure(error.message) from error
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("segue: interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:
+            sentence = sentence_of(error)
+            if sentence is None:
+                raise
+            raise Failure(sentence) from error
+
+
+def sentence_of(error: Exception) -> str | None:
+    """The first complaint of a pydantic ``ValidationError`` in one sentence; None for any other exception."""
+    # pydantic is looked up, not imported: an error of its kind can only exist when a command has imported it.
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not isinstance(error, pydantic.ValidationError):
+        return None
+    validation: ValidationError = error
+    first = validation.errors(include_url=False)[0]
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    field = ".".join(str(part) for part in first["loc"]) or validation.title
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    return f"{field} is {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from bridge.cli.version import version
+
+        click.echo(f"segue {version()}")
+        ctx.exit()
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version (and the commit, in a git checkout) and exit.",
+)
+def segue() -> None:
+    """Segue continues a riff while the DAW plays."""
+
+
+main = segue
