@@ -1,0 +1,118 @@
+"""Key of a piece of audio: tuned chroma against the probe-tone profiles of major and minor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import signal as sps
+
+from engine.analysis.spectrum import checked, magnitude_blocks
+
+MIN_SECONDS = 1.0
+NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+LOWEST_HZ, HIGHEST_HZ = 55.0, 2200.0
+# Krumhansl and Kessler's probe-tone ratings (1982), from the tonic upwards.
+MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+
+EVEN = 0.5  # chroma whose deviation is below this share of its mean is discounted
+
+
+@dataclass(frozen=True)
+class KeyEstimate:
+    """`tonic` 0 (C) to 11 (B), `mode`, and `confidence` 0..1: its lead over all but the relative key.
+
+    Confidence 0 means that no pitch was heard; tonic and mode then say nothing.
+    """
+
+    tonic: int
+    mode: Literal["major", "minor"]
+    confidence: float
+
+    @property
+    def name(self) -> str:
+        """Such as `F# minor`."""
+        return f"{NOTES[self.tonic]} {self.mode}"
+
+    def relative(self) -> KeyEstimate:
+        """The relative key, which has the same notes: A minor for C major, and back."""
+        if self.mode == "major":
+            return KeyEstimate((self.tonic + 9) % 12, "minor", self.confidence)
+        return KeyEstimate((self.tonic + 3) % 12, "major", self.confidence)
+
+    def agrees(self, other: KeyEstimate) -> bool:
+        """Whether `other` is the same key or the relative one."""
+        mine = {(self.tonic, self.mode), (self.relative().tonic, self.relative().mode)}
+        return (other.tonic, other.mode) in mine
+
+
+def estimate_key(samples: ArrayLike, rate: int) -> KeyEstimate:
+    """Key of mono `samples` [T] at `rate` Hz, by correlation with the Krumhansl-Kessler profiles.
+
+    Raises TooShort below 1 s, BadFormat for more than one channel or samples that are not finite.
+    """
+    profile = chroma(samples, rate)
+    if not profile.any():
+        return KeyEstimate(0, "major", 0.0)
+    scores: dict[tuple[int, Literal["major", "minor"]], float] = {}
+    for tonic in range(12):
+        scores[tonic, "major"] = _correlation(profile, np.roll(MAJOR, tonic))
+        scores[tonic, "minor"] = _correlation(profile, np.roll(MINOR, tonic))
+    (tonic, mode), best = max(scores.items(), key=lambda item: item[1])
+    found = KeyEstimate(tonic, mode, 0.0)
+    rival = max(s for (t, m), s in scores.items() if not found.agrees(KeyEstimate(t, m, 0.0)))
+    # Correlation looks at shape alone; the nearly even chroma of noise has a shape too, but no relief.
+    relief = min(1.0, float(profile.std() / profile.mean() / EVEN)) ** 2
+    return KeyEstimate(tonic, mode, float(np.clip((best - rival) * relief, 0.0, 1.0)))
+
+
+def chroma(samples: ArrayLike, rate: int) -> NDArray[np.float64]:
+    """Weight of the 12 pitch classes from C, float64 [12] summing to 1 (all zero without pitch).
+
+    Spectral peaks from 55 to 2200 Hz, placed between the bins by a parabola, tuned to the piece's own concert
+    pitch, each frame weighted by the root of its magnitude so that loud moments do not decide alone.
+    """
+    signal = checked(samples, rate, MIN_SECONDS, "key estimation")
+    n_fft = 1 << round(np.log2(rate * 0.186))
+    pitches, weights = [np.zeros(0)], [np.zeros(0)]
+    for block in magnitude_blocks(signal, n_fft, n_fft // 4):
+        # What lasts is tonal, what is broad is percussive: the median over time keeps the former.
+        pitch, weight = _peaks(_sustained(block), rate, n_fft)
+        pitches.append(pitch)
+        weights.append(weight)
+    pitch, weight = np.concatenate(pitches), np.concatenate(weights)
+    if weight.sum() <= 0.0:
+        return np.zeros(12)
+    tuning = np.angle((weight * np.exp(2j * np.pi * pitch)).sum()) / (2 * np.pi)
+    classes = pitch - tuning
+    nearest = np.round(classes)
+    near = np.exp(-0.5 * ((classes - nearest) / 0.2) ** 2) * weight
+    folded = np.bincount(np.mod(nearest, 12).astype(int), near, minlength=12)
+    return folded / max(float(folded.sum()), 1e-12)
+
+
+def _sustained(magnitudes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Magnitudes [frames, bins] less what a single frame holds alone, such as a drum hit."""
+    if magnitudes.shape[0] < 3:
+        return magnitudes
+    return np.minimum(magnitudes, sps.medfilt2d(magnitudes, (3, 1)))
+
+
+def _peaks(magnitudes: NDArray[np.float32], rate: int, n_fft: int) -> tuple[NDArray, NDArray]:
+    """MIDI pitch and weight of the spectral peaks of frames [frames, bins], down to 40 dB below their top."""
+    low, high = (int(hz * n_fft / rate) for hz in (LOWEST_HZ, HIGHEST_HZ))
+    here, left, right = (magnitudes[:, low + s : high + s] for s in (0, -1, 1))
+    ceiling = magnitudes[:, low:high].max(axis=1, keepdims=True)
+    rows, columns = np.nonzero((here > left) & (here >= right) & (here > 0.01 * ceiling) & (here > 1e-6))
+    a, b, c = (np.log(np.maximum(x[rows, columns], 1e-12)) for x in (left, here, right))
+    shift = 0.5 * (a - c) / np.minimum(a - 2 * b + c, -1e-9)
+    hertz = (columns + low + shift) * rate / n_fft
+    return 69.0 + 12.0 * np.log2(hertz / 440.0), np.sqrt(here[rows, columns])
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
