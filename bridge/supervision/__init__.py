@@ -1,0 +1,1 @@
+"""Starting, watching and replacing the engine process (DESIGN.md §2)."""
