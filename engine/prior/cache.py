@@ -1,0 +1,80 @@
+"""Static key/value caches: allocated once per lane count, never grown (DESIGN.md §4.3).
+
+Each kind keeps only what it may read: a row, the columns, two rows, or the whole window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.prior.config import PriorConfig
+from engine.prior.patterns import Kind
+
+
+@dataclass
+class LayerCache:
+    """Keys and values of one layer, laid out so that a step reads one contiguous run.
+
+    dense [N, H, n_ctx, D]; row [N, H, block_ctx, D]; column [N, H, block_ctx, blocks, D];
+    previous row [N, H, 2, block_ctx, D] (rows by parity).
+    """
+
+    kind: Kind
+    keys: Tensor
+    values: Tensor
+    block_ctx: int
+
+    def update(self, keys: Tensor, values: Tensor, position: int) -> tuple[Tensor, Tensor] | None:
+        """Store one position's keys and values [N, H, D]; what its query may read [N, H, M, D], or None for nothing."""
+        row, column = divmod(position, self.block_ctx)
+        if self.kind is Kind.DENSE:
+            self.keys[:, :, position], self.values[:, :, position] = keys, values
+            return self.keys[:, :, : position + 1], self.values[:, :, : position + 1]
+        if self.kind is Kind.ROW:
+            self.keys[:, :, column], self.values[:, :, column] = keys, values
+            return self.keys[:, :, : column + 1], self.values[:, :, : column + 1]
+        if self.kind is Kind.COLUMN:
+            self.keys[:, :, column, row], self.values[:, :, column, row] = keys, values
+            return self.keys[:, :, column, : row + 1], self.values[:, :, column, : row + 1]
+        self.keys[:, :, row % 2, column], self.values[:, :, row % 2, column] = keys, values
+        return (self.keys[:, :, 1 - row % 2], self.values[:, :, 1 - row % 2]) if row else None
+
+    def fill(self, keys: Tensor, values: Tensor, length: int) -> None:
+        """Store the first ``length`` positions of blocked keys and values [N, H, rows * block_ctx, D].
+
+        Positions at or after ``length`` may hold anything: a step writes a position before reading it.
+        """
+        n, heads, padded, d = keys.shape
+        rows = padded // self.block_ctx
+        last = (length - 1) // self.block_ctx
+        for store, new in ((self.keys, keys), (self.values, values)):
+            blocked = new.view(n, heads, rows, self.block_ctx, d)
+            if self.kind is Kind.DENSE:
+                store[:, :, :length] = new[:, :, :length]
+            elif self.kind is Kind.ROW:
+                store[:] = blocked[:, :, last]
+            elif self.kind is Kind.COLUMN:
+                store[:, :, :, :rows] = blocked.transpose(2, 3)
+            else:
+                store[:, :, last % 2] = blocked[:, :, last]
+                if last:
+                    store[:, :, 1 - last % 2] = blocked[:, :, last - 1]
+
+
+def make_caches(config: PriorConfig, lanes: int, device: torch.device, dtype: torch.dtype) -> list[LayerCache]:
+    """Empty caches of every layer for ``lanes`` lanes."""
+    d = config.attn_width // config.heads
+    middle: dict[Kind, tuple[int, ...]] = {
+        Kind.DENSE: (config.n_ctx,),
+        Kind.ROW: (config.block_ctx,),
+        Kind.COLUMN: (config.block_ctx, config.blocks),
+        Kind.PREVIOUS_ROW: (2, config.block_ctx),
+    }
+
+    def empty(kind: Kind) -> Tensor:
+        return torch.zeros((lanes, config.heads, *middle[kind], d), device=device, dtype=dtype)
+
+    return [LayerCache(kind, empty(kind), empty(kind), config.block_ctx) for kind in config.kinds]

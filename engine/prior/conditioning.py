@@ -1,0 +1,82 @@
+"""What a window is conditioned on: labels, time in the song, codes of the level above (facts/jukebox.md §4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from engine.codec.blocks import UpBlock
+from engine.prior.config import PriorConfig, TimeConfig, UpperConfig
+from engine.prior.labels import Labels
+
+
+class RangeEmbedding(nn.Module):
+    """Embedding of ``n`` positions spread over [start, end), of values in [low, high), in ``bins`` equal steps."""
+
+    def __init__(self, bins: int, low: float, high: float, width: int, std: float) -> None:
+        super().__init__()
+        self.bins, self.low, self.high = bins, low, high
+        self.weight = nn.Parameter(torch.randn(bins, width) * std)
+
+    def forward(self, start: Tensor, end: Tensor | None = None, n: int = 1) -> Tensor:
+        """``start``, ``end`` float [N] to [N, n, width]. Values at the upper limit or beyond fall in the last bin."""
+        position = start.float().unsqueeze(1)
+        if end is not None:
+            steps = torch.arange(n, device=start.device, dtype=torch.float32) / n
+            position = position + (end.float().unsqueeze(1) - position) * steps
+        found = (self.bins * (position - self.low) / (self.high - self.low)).floor().long()
+        return self.weight[found.clamp(0, self.bins - 1)]
+
+
+class TimeSignal(nn.Module):
+    """Sum of total-length, absolute-position and relative-position embeddings: [N, n_ctx, width]."""
+
+    def __init__(self, config: PriorConfig, time: TimeConfig) -> None:
+        super().__init__()
+        std = 0.01 * config.init_scale
+        low, high = time.min_seconds * config.sample_rate, time.max_seconds * config.sample_rate
+        self.samples, self.n = config.window_samples, config.n_ctx
+        self.low, self.high = low, high
+        self.total = RangeEmbedding(time.bins, low, high, config.width, std)
+        self.absolute = RangeEmbedding(time.bins, 0.0, high, config.width, std)
+        self.relative = RangeEmbedding(time.bins, 0.0, 1.0, config.width, std)
+
+    def forward(self, labels: Labels) -> Tensor:
+        total, start = labels.total.float(), labels.offset.float()
+        end = start + self.samples
+        relative_end = (end / total).clamp(0.0, 1.0)
+        return (
+            self.total(total)
+            + self.absolute(start, end, self.n)
+            + self.relative(start / total, relative_end, self.n)
+        )
+
+
+class UpperConditioner(nn.Module):
+    """Codes of the level above, int64 [N, M], to [N, M * ratio, width]: embedding, dilated up-convolutions, norm."""
+
+    def __init__(self, config: PriorConfig, upper: UpperConfig) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(upper.bins, config.width)
+        nn.init.normal_(self.embed.weight, std=0.02 * config.init_scale)
+        self.up = UpBlock(
+            config.width, upper.width, config.width, upper.ups, upper.stride, upper.dilations, upper.m_conv,
+            upper.residual_scale,
+        )
+        self.norm = nn.LayerNorm(config.width, eps=1e-5)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.norm(self.up(self.embed(codes).transpose(1, 2)).transpose(1, 2))
+
+
+class StartToken(nn.Module):
+    """Embedding put in slot 0: the weighted artist row plus the weighted genre rows, [N, width]."""
+
+    def __init__(self, config: PriorConfig) -> None:
+        super().__init__()
+        std = 0.01 * config.init_scale
+        self.artist = nn.Parameter(torch.randn(config.artists, config.width) * std)
+        self.genre = nn.Parameter(torch.randn(config.genres, config.width) * std)
+
+    def forward(self, labels: Labels) -> Tensor:
+        return labels.artists @ self.artist + labels.genres @ self.genre
