@@ -1,4 +1,4 @@
-"""The root group ``segue``: lazy subcommands, and the place where failures become a sentence and an exit code.
+"""The root group ``segue``: lazy subcommands; the one place where failures get a sentence and an exit code.
 
 Exit codes: 0 done, 1 unexpected failure (a bug: with traceback), 2 a failure that has a name or bad usage,
 130 interrupted.
