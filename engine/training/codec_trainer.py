@@ -1,0 +1,245 @@
+"""Training of the codec: every level is a run of its own, so levels can be trained side by side.
+
+``RUN/level_L`` holds one level's checkpoints, figures and plots; :func:`assemble` joins the levels' EMA weights
+and codebooks into ``RUN/codec.safetensors``.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from engine.codec.config import CodecConfig
+from engine.codec.losses import Bandwidth, codec_loss, measure_bandwidth, spectral_convergence
+from engine.codec.vqvae import Codec, CodecLevel
+from engine.errors import BadFormat, NoModel, TrainingError
+from engine.training.cache import AudioCache, CropSampler
+from engine.training.checkpoint import load_checkpoint
+from engine.training.files import write_bytes, write_json
+from engine.training.loop import Loop, LoopSettings, require_agreement
+
+DEFAULT_CROPS = (8192, 16384, 32768)  # samples, per level (facts/training.md)
+LEVEL_SHARES = (0.5, 0.25, 0.25)  # of a time budget shared by levels: the bottom wants most steps
+RESTART_FRACTION = 0.2  # of the expected count per code; the trap of facts/training.md
+GAIN_DB = (-6.0, 2.0)
+_BANDWIDTH_CROPS = 256
+_HELD_OUT_CROPS, _HELD_OUT_FRAMES = 12, 1 << 16
+
+
+class _LevelLoss(nn.Module):
+    """Forward of one level with its losses; the quantiser and the spectra stay in float32 at any precision."""
+
+    def __init__(self, level: CodecLevel, bandwidth: Bandwidth, config: CodecConfig) -> None:
+        super().__init__()
+        self.level, self.bandwidth, self.config = level, bandwidth, config
+
+    def forward(self, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        features = self.level.encoder(target.unsqueeze(1))
+        with torch.autocast(target.device.type, enabled=False):
+            quantised = self.level.bottleneck(features.float())
+        reconstruction = self.level.decoder(quantised.vectors).squeeze(1)
+        with torch.autocast(target.device.type, enabled=False):
+            parts = codec_loss(target, reconstruction.float(), self.bandwidth, self.config)
+        loss = parts.pop("loss") + self.config.commit * quantised.commit
+        figures = {**parts, "commit": quantised.commit, **quantised.metrics}
+        if "usage" in figures:
+            figures["restarts"] = self.config.bins - figures["usage"]
+        return loss, figures
+
+
+class CodecTask:
+    """One level of a codec as a training task; ``crop`` in samples, ``batch`` crops a step and rank."""
+
+    def __init__(
+        self, level: int, config: CodecConfig, cache: AudioCache, batch: int, crop: int, seed: int,
+        restart_fraction: float = RESTART_FRACTION, world: int = 1,
+    ) -> None:  # fmt: skip
+        hop = config.hops[level]
+        if crop % hop or crop < max(n_fft for n_fft, _, _ in config.stft):
+            raise TrainingError(
+                f"a crop of {crop} samples does not fit level {level}; "
+                f"it must be a multiple of {hop} and at least {max(n for n, _, _ in config.stft)}"
+            )
+        self.title, self.unit, self.units_per_item = f"codec level {level}", "samples", crop
+        self.level, self.config, self.batch_size = level, config, batch
+        self.crops = CropSampler(cache, "train", crop, seed, GAIN_DB)
+        longest = max(song.frames for song in cache.songs("held-out"))
+        frames = min(_HELD_OUT_FRAMES, longest) // config.hops[-1] * config.hops[-1]
+        if frames < 2048:
+            raise TrainingError(
+                f"the longest held-out file is {longest} samples; at least one must be 2,048 samples or longer"
+            )
+        held_out = CropSampler(cache, "held-out", frames, seed)
+        self.held_out = torch.from_numpy(held_out.spread(_HELD_OUT_CROPS))
+        plain = CropSampler(cache, "train", crop, seed).spread(_BANDWIDTH_CROPS)
+        self.bandwidth = measure_bandwidth(torch.from_numpy(crop) for crop in plain)
+        torch.manual_seed(seed)
+        module = Codec(config).levels[level]
+        assert isinstance(module, CodecLevel)
+        expected = batch * world * crop / hop / config.bins
+        module.bottleneck.threshold = min(config.restart_threshold, restart_fraction * expected)
+        self.module: nn.Module = _LevelLoss(module, self.bandwidth, config)
+        self.codec_level = module
+
+    def optimizer(self, lr: float) -> Optimizer:
+        """Adam, as facts/training.md probed it."""
+        return Adam(self.module.parameters(), lr=lr, betas=(0.9, 0.999))
+
+    def batch(self, step: int, rank: int, world: int) -> tuple[Tensor, ...]:
+        """Random crops [batch, crop] of the training split."""
+        return (torch.from_numpy(self.crops.batch(step, self.batch_size, rank)),)
+
+    def reconstruct(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction [N, T] and codes [N, tokens] of samples [N, T]; the module must be in eval mode."""
+        features = self.codec_level.encoder(target.unsqueeze(1))
+        codes = self.codec_level.bottleneck.encode(features)
+        vectors = self.codec_level.bottleneck.decode(codes)
+        return self.codec_level.decoder(vectors).squeeze(1), codes
+
+    def evaluate(self) -> dict[str, float]:
+        """Spectral convergence (dB) on the held-out crops, and how much of the codebook they use."""
+        device = next(self.module.parameters()).device
+        ratios = []
+        counts = torch.zeros(self.config.bins, dtype=torch.int64, device=device)
+        for crop in self.held_out.to(device).split(1 if device.type == "cpu" else 8):
+            reconstruction, codes = self.reconstruct(crop)
+            ratios.append(spectral_convergence(crop, reconstruction))
+            counts += torch.bincount(codes.flatten(), minlength=self.config.bins)
+        share = counts[counts > 0].double() / counts.sum()
+        return {
+            "sc_db": 20 * math.log10(max(float(torch.cat(ratios).mean()), 1e-6)),
+            "codes_used": float((counts > 0).sum()),
+            "entropy_bits": float(-(share * share.log2()).sum()),
+        }
+
+    def describe(self, figures: dict[str, float]) -> str:
+        """Loss, held-out spectral convergence and codes in use."""
+        words = [f"loss {figures['loss']:.3f}"] if "loss" in figures else []
+        if "sc_db" in figures:
+            words.append(f"held-out SC {figures['sc_db']:.2f} dB, {figures['codes_used']:.0f} codes")
+        return "  ".join(words)
+
+    def example(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """A held-out crop and its reconstruction, each [T]."""
+        target = self.held_out[len(self.held_out) // 2][None].to(next(self.module.parameters()).device)
+        self.module.eval()
+        with torch.no_grad():
+            reconstruction, _ = self.reconstruct(target)
+        return target[0].cpu().numpy(), reconstruction[0].cpu().numpy()
+
+
+def train_level(
+    level: int, config: CodecConfig, cache: AudioCache, settings: LoopSettings, crop: int, run: Path,
+    accelerator: Accelerator, *, restart_fraction: float = RESTART_FRACTION, plots: bool = True, show: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """Train one level in ``run/level_L``; returns the loop's summary."""
+    folder = level_folder(run, level)
+    task = CodecTask(
+        level, config, cache, settings.batch, crop, settings.seed, restart_fraction, accelerator.num_processes
+    )
+    arguments = {
+        "level": level,
+        "codec": config.model_dump(mode="json"),
+        "audio": cache.fingerprint,
+        "batch": settings.batch,
+        "crop": crop,
+        "lr": settings.lr,
+        "seed": settings.seed,
+    }
+    extra = {
+        "bandwidth": task.bandwidth.model_dump(),
+        "seconds_of_audio": round(cache.seconds("train"), 1),
+    }
+    loop = Loop(task, settings, folder, arguments, accelerator, extra, show)
+
+    def draw() -> None:
+        from engine.training.plots import plot_curves, plot_reconstruction
+
+        plot_curves(folder / "metrics.jsonl", folder / "curves.png", task.title)
+        plot_reconstruction(*task.example(), config.sample_rate, folder / "reconstruction.png", task.title)
+
+    return loop.train(draw if plots else None)
+
+
+def level_folder(run: Path, level: int) -> Path:
+    """Where one level of a codec run keeps its files."""
+    return run / f"level_{level}"
+
+
+def missing_levels(run: Path, levels: int = 3) -> list[int]:
+    """Levels of a codec run that have no checkpoint yet."""
+    return [level for level in range(levels) if not list(level_folder(run, level).glob("checkpoint-*"))]
+
+
+def assemble(run: Path) -> tuple[Codec, dict[str, Any]]:
+    """The codec of a run from the newest checkpoint of every level, and its training record.
+
+    Writes ``codec.safetensors``, ``codec.json`` (the configuration) and ``codec_training.json`` into ``run``.
+    Raises :class:`TrainingError` when a level is missing or the levels do not belong together.
+    """
+    codec: Codec | None = None
+    record: dict[str, Any] = {"levels": {}}
+    shared: dict[str, Any] = {}
+    lacking = missing_levels(run)
+    if lacking:
+        raise TrainingError(
+            f"'{run}' has no checkpoint of level {', '.join(map(str, lacking))}; "
+            f"train it with: segue train codec --levels {','.join(map(str, lacking))}"
+        )
+    for level in range(3):
+        found = load_checkpoint(level_folder(run, level))
+        assert found is not None
+        tensors, state = found
+        config = CodecConfig.model_validate(state["arguments"]["codec"])
+        mine = {key: state["arguments"][key] for key in ("codec", "audio")}
+        require_agreement(run, mine, shared or mine)
+        shared = mine
+        codec = codec or Codec(config)
+        codec.levels[level].load_state_dict(_ema_level(tensors))
+        record["levels"][str(level)] = {
+            key: state[key] for key in ("step", "seconds", "hardware", "figures", "held_out", "bandwidth", "seconds_of_audio")
+        } | {key: state["arguments"][key] for key in ("batch", "crop", "lr", "seed")}
+    assert codec is not None
+    codec.eval()
+    weights = {name: value.contiguous() for name, value in codec.state_dict().items()}
+    write_bytes(run / "codec.safetensors", save(weights))
+    write_json(run / "codec.json", codec.config.model_dump(mode="json"))
+    write_json(run / "codec_training.json", record)
+    return codec, record
+
+
+def _ema_level(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """State dict of one :class:`CodecLevel` out of a checkpoint: EMA weights and codebook buffers."""
+    found = {}
+    for key, value in tensors.items():
+        kind, _, name = key.partition("/")
+        if kind in ("ema", "buffers"):
+            found[name.removeprefix("level.")] = value
+    return found
+
+
+def load_codec(run: Path) -> Codec:
+    """The codec that :func:`assemble` left in ``run``, in eval mode.
+
+    Raises :class:`NoModel` when it is not there and :class:`BadFormat` when it is damaged.
+    """
+    from safetensors.torch import load_file
+
+    if not (run / "codec.json").is_file() or not (run / "codec.safetensors").is_file():
+        raise NoModel(f"there is no codec in '{run}'; make one with: segue train codec DATA --out {run}")
+    try:
+        codec = Codec(CodecConfig.model_validate_json((run / "codec.json").read_bytes()))
+        codec.load_state_dict(load_file(run / "codec.safetensors"))
+    except (ValidationError, RuntimeError, OSError) as error:
+        raise BadFormat(f"the codec in '{run}' cannot be read ({error}); assemble it again") from error
+    return codec.eval()

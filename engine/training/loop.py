@@ -1,0 +1,396 @@
+"""The training loop that codec levels and priors share: budget, schedule, EMA, checkpoints, figures, resume.
+
+Every random draw of a step comes from (seed, step), so a run that is killed and resumed from a checkpoint goes
+on along the same curve, and a checkpoint holds no generator state.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs, broadcast
+from filelock import FileLock, Timeout
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from engine.errors import Busy, TrainingError
+from engine.request import Frozen
+from engine.training.checkpoint import load_checkpoint, newest_checkpoint, remove_checkpoints, save_checkpoint
+from engine.training.ema import Ema
+from engine.training.files import writing_to
+from engine.training.metrics import Display, MetricsFile
+from engine.training.schedule import Decay, fraction_used, learning_rate
+
+LOG_STEPS = 10
+
+
+class LoopSettings(Frozen):
+    """How long and how a run trains. ``minutes`` is wall time over all resumes; ``lr`` the peak rate."""
+
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
+    batch: Annotated[int, Field(ge=1)]
+    lr: Annotated[float, Field(gt=0)]
+    warmup: Annotated[int, Field(ge=0)] = 100
+    decay: Decay = "cosine"
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    seed: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 3.0
+    evaluate_minutes: Annotated[float, Field(ge=0)] = 2.0
+    resume: Literal["auto", "always", "never"] = "auto"
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> LoopSettings:
+        if self.minutes is None and self.steps is None:
+            raise ValueError("the run has no end; give --minutes, --steps or both")
+        return self
+
+
+class Task(Protocol):
+    """What a run trains. ``module(*batch)`` gives (loss scalar, figures: scalar tensors by name)."""
+
+    title: str
+    unit: str  # what the rate counts: "samples" or "tokens"
+    units_per_item: int
+    module: nn.Module
+
+    def optimizer(self, lr: float) -> Optimizer:
+        """A new optimiser of the module's parameters."""
+
+    def batch(self, step: int, rank: int, world: int) -> tuple[Any, ...]:
+        """The inputs of one step on one rank, on the CPU."""
+
+    def evaluate(self) -> dict[str, float]:
+        """Held-out figures of the module as it is now (the loop has put the EMA weights in)."""
+
+    def describe(self, figures: dict[str, float]) -> str:
+        """The figures that matter, in a few words for the progress bar."""
+
+
+def make_accelerator(settings: LoopSettings) -> Accelerator:
+    """The device, precision and process group to train with."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("there is no CUDA device here; use --device cpu or --device auto")
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    AcceleratorState._reset_state()  # runs of one process may differ in precision
+    on_cpu = settings.device == "cpu" or not torch.cuda.is_available()
+    # Codebooks are all-reduced by the quantiser itself, so buffers need no broadcast.
+    kwargs = DistributedDataParallelKwargs(broadcast_buffers=False)
+    return Accelerator(
+        cpu=on_cpu, mixed_precision=settings.precision, kwargs_handlers=[kwargs], step_scheduler_with_optimizer=False
+    )
+
+
+def hardware(accelerator: Accelerator) -> str:
+    """The machine in words, for the training record."""
+    if accelerator.device.type == "cuda":
+        return f"{accelerator.num_processes} x {torch.cuda.get_device_name(accelerator.device)}"
+    return f"{accelerator.num_processes} x {torch.get_num_threads()} thread(s) {platform.machine()} CPU"
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Hold the run folder; raises :class:`Busy` when another live process holds it."""
+    with writing_to(run):
+        run.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(run / "run.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise Busy(f"another process is training in '{run}'; wait for it or choose another --out") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _StopFlag:
+    """Set by SIGTERM or SIGINT; the loop saves and ends. Outside the main thread nothing is installed."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.signal = number
+
+
+class Loop:
+    """One run of one task in one folder. ``arguments``: what must agree for a checkpoint to be resumed."""
+
+    def __init__(
+        self,
+        task: Task,
+        settings: LoopSettings,
+        run: Path,
+        arguments: dict[str, Any],
+        accelerator: Accelerator,
+        extra: dict[str, Any] | None = None,
+        show: bool = True,
+    ) -> None:
+        self.task, self.settings, self.run_folder, self.arguments = task, settings, run, arguments
+        self.accelerator, self.extra = accelerator, extra or {}
+        self.main = accelerator.is_main_process
+        self.display = Display(task.title, enabled=show and self.main)
+        self.ema = Ema(task.module.to(accelerator.device))
+        self.module, self.optimizer = accelerator.prepare(task.module, task.optimizer(settings.lr))
+        self.step, self.seconds_before, self.finished = 0, 0.0, False
+        self.held_out: dict[str, float] = {}
+        self.figures: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._summed = 0
+        self._broken = torch.zeros((), dtype=torch.bool, device=accelerator.device)
+        self._stop = _StopFlag()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time used so far, resumes included."""
+        return self.seconds_before + time.monotonic() - self._started
+
+    def train(self, drawing: Callable[[], None] | None = None) -> dict[str, Any]:
+        """Train until the budget is used or a signal asks to stop; returns a summary of JSON values.
+
+        ``drawing`` is called with the EMA weights in place after the last step. Raises :class:`Busy`,
+        :class:`TrainingError` (arguments disagree, loss not a number) or :class:`engine.errors.DiskFull`.
+        """
+        with ExitStack() as stack:
+            if self.main:
+                stack.enter_context(locked(self.run_folder))
+            self._started = time.monotonic()
+            self._resume()
+            self._started = time.monotonic()
+            self.metrics = MetricsFile(self.run_folder / "metrics.jsonl", self.step) if self.main else None
+            stack.enter_context(self._stop.installed())
+            stack.enter_context(self.display)
+            self._run()
+            self._check()
+            self._evaluate()
+            self.finished = not self._stop.signal
+            self._checkpoint()
+            if drawing and self.main:
+                with self.ema.applied():
+                    drawing()
+            summary = self.summary()
+            self.display.say(f"{self.step} steps, {self.seconds / 60:.1f} min, {self.task.describe(self.held_out)}")
+        return summary
+
+    def summary(self) -> dict[str, Any]:
+        """What the run came to, as JSON values."""
+        return {
+            "title": self.task.title,
+            "run": str(self.run_folder),
+            "step": self.step,
+            "seconds": round(self.seconds, 1),
+            "finished": self.finished,
+            "signal": self._stop.signal,
+            "hardware": hardware(self.accelerator),
+            **self.figures,
+            **{f"held_out_{name}": value for name, value in self.held_out.items()},
+        }
+
+    def _run(self) -> None:
+        saved = evaluated = time.monotonic()
+        while True:
+            seconds, stop = self._agree()
+            fraction = fraction_used(self.step, seconds, self.settings.steps, self.settings.minutes)
+            if fraction >= 1.0 or stop:
+                return
+            self._train_step(fraction)
+            if self.step % LOG_STEPS == 0:
+                self._log(fraction)
+            now = time.monotonic()
+            if now - evaluated >= self.settings.evaluate_minutes * 60:
+                self._evaluate()
+                evaluated = time.monotonic()
+            if now - saved >= self.settings.checkpoint_minutes * 60:
+                self._checkpoint()
+                saved = time.monotonic()
+
+    def _agree(self) -> tuple[float, bool]:
+        """Time used and whether to stop, the same on every rank."""
+        seconds, stop = self.seconds, bool(self._stop.signal)
+        if self.accelerator.num_processes > 1:
+            shared = torch.tensor([seconds, float(stop)], dtype=torch.float64, device=self.accelerator.device)
+            shared = broadcast(shared)
+            seconds, stop = float(shared[0]), bool(shared[1])
+        return seconds, stop
+
+    def _train_step(self, fraction: float) -> None:
+        settings, accelerator = self.settings, self.accelerator
+        rate = learning_rate(settings.lr, self.step, fraction, settings.warmup, settings.decay)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed((settings.seed << 32) + self.step)
+        batch = self.task.batch(self.step, accelerator.process_index, accelerator.num_processes)
+        self.module.train()
+        with accelerator.autocast():
+            loss, figures = self.module(*(_to(part, accelerator.device) for part in batch))
+        accelerator.backward(loss)
+        norm = accelerator.clip_grad_norm_(self.module.parameters(), settings.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.ema.update(self.step)
+        self.step += 1
+        self._broken |= ~torch.isfinite(loss.detach())
+        if settings.precision != "fp16":  # there the scaler skips a step whose gradients overflow
+            self._broken |= ~torch.isfinite(norm)
+        self._add({"loss": loss, "grad_norm": norm, **figures})
+
+    def _add(self, figures: dict[str, Tensor]) -> None:
+        for name, value in figures.items():
+            value = value.detach().float()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._summed += 1
+        if self.accelerator.device.type == "cpu":
+            self._check()
+
+    def _check(self) -> None:
+        if bool(self._broken):
+            good = newest_checkpoint(self.run_folder)
+            last = f"the last good checkpoint is '{good}'" if good else "there is no checkpoint yet"
+            raise TrainingError(
+                f"the loss stopped being a number at or before step {self.step}; {last}; "
+                "go on from there with a lower --lr and --resume always"
+            )
+
+    def _log(self, fraction: float) -> None:
+        self._check()
+        now = time.monotonic()
+        steps_per_second = self._summed / (now - self._logged) if hasattr(self, "_logged") else math.nan
+        self._logged = now
+        self.figures = {name: float(value) / self._summed for name, value in self._sums.items()}
+        self._sums, self._summed = {}, 0
+        items = self.settings.batch * self.accelerator.num_processes
+        rate = steps_per_second * items * self.task.units_per_item
+        if not math.isnan(rate):
+            self.figures[f"{self.task.unit}_per_second"] = rate
+        if self.metrics:
+            self.metrics.append(
+                {
+                    "step": self.step,
+                    "seconds": round(self.seconds, 2),
+                    "lr": self.optimizer.param_groups[0]["lr"],
+                    **self.figures,
+                }
+            )
+        words = self.task.describe({**self.figures, **self.held_out})
+        self.display.show(fraction, f"step {self.step}  {words}  {rate / 1000:.0f}k {self.task.unit}/s")
+
+    def _evaluate(self) -> None:
+        """Held-out figures with the EMA weights, on the first rank."""
+        if self.metrics:
+            module = self.task.module
+            module.eval()
+            with self.ema.applied(), torch.no_grad():
+                self.held_out = self.task.evaluate()
+            module.train()
+            record = {f"held_out_{name}": value for name, value in self.held_out.items()}
+            self.metrics.append({"step": self.step, "seconds": round(self.seconds, 2), **record})
+
+    def _checkpoint(self) -> None:
+        self._check()
+        if not self.main:
+            return
+        state = {
+            "arguments": self.arguments,
+            "seconds": self.seconds,
+            "finished": self.finished,
+            "figures": self.figures,
+            "held_out": self.held_out,
+            "hardware": hardware(self.accelerator),
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
+            **self.extra,
+        }
+        save_checkpoint(self.run_folder, self.step, self._tensors(), state)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        module = self.task.module
+        tensors = {f"weights/{name}": value for name, value in module.named_parameters()}
+        tensors |= {f"buffers/{name}": value for name, value in module.named_buffers()}
+        tensors |= {f"ema/{name}": value for name, value in self.ema.shadow.items()}
+        for name, parameter in module.named_parameters():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer/{key}/{name}"] = value
+        return tensors
+
+    def _resume(self) -> None:
+        if self.settings.resume == "never":
+            if self.main:
+                remove_checkpoints(self.run_folder)
+            return
+        found = load_checkpoint(self.run_folder)
+        if found is None:
+            return
+        tensors, state = found
+        if self.settings.resume == "auto":
+            require_agreement(self.run_folder, self.arguments, state["arguments"])
+        self._restore(tensors)
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.step, self.seconds_before = state["step"], state["seconds"]
+        self.figures, self.held_out = state["figures"], state["held_out"]
+
+    @torch.no_grad()
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
+        module = self.task.module
+        try:
+            for name, parameter in module.named_parameters():
+                parameter.copy_(tensors[f"weights/{name}"])
+                if name in self.ema.shadow:
+                    self.ema.shadow[name].copy_(tensors[f"ema/{name}"])
+            for name, buffer in module.named_buffers():
+                buffer.copy_(tensors[f"buffers/{name}"])
+        except (KeyError, RuntimeError) as error:
+            raise TrainingError(
+                f"the checkpoint in '{self.run_folder}' is of a model of another shape ({error}); "
+                "choose another --out or start over with --resume never"
+            ) from error
+        parameters = dict(module.named_parameters())
+        for key, value in tensors.items():
+            kind, _, rest = key.partition("/")
+            if kind == "optimizer":
+                field, _, name = rest.partition("/")
+                device = "cpu" if field == "step" else parameters[name].device
+                self.optimizer.state[parameters[name]][field] = value.to(device)
+
+
+def require_agreement(run: Path, now: dict[str, Any], before: dict[str, Any]) -> None:
+    """Raise :class:`TrainingError` naming every argument in which a resumed run differs from its checkpoint."""
+    names = sorted({*now, *before})
+    apart = [f"{name} was {before.get(name)}, now {now.get(name)}" for name in names if before.get(name) != now.get(name)]
+    if apart:
+        raise TrainingError(
+            f"'{run}' was trained with other arguments ({'; '.join(apart)}); repeat the old ones, "
+            "choose another --out, or take the new ones with --resume always"
+        )
+
+
+def _to(part: Any, device: torch.device) -> Any:
+    return part.to(device, non_blocking=True) if hasattr(part, "to") else part
