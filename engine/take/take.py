@@ -1,0 +1,164 @@
+"""A take as it lies on disk, and the two records it is described by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+from safetensors import SafetensorError, safe_open
+
+from engine.audio import Waveform, read_audio
+from engine.errors import BadFormat, NoFile
+from engine.request import Frozen, Request
+
+REQUEST, PRIME, JOURNAL, AUDIO_PART = "request.json", "prime.wav", "journal", "audio.part"
+CODES, CONTINUATION, TAKE = "codes.safetensors", "continuation.wav", "take.json"
+
+
+class TakeHead(Frozen):
+    """What is known before sampling starts. ``rate`` in Hz, ``prime_frames`` at that rate, ``created`` ISO 8601."""
+
+    schema_version: int = 1
+    name: str
+    request: Request
+    model_hash: str
+    engine_version: str
+    rate: Annotated[int, Field(ge=1)]
+    prime_frames: Annotated[int, Field(ge=1)]
+    prime_sha256: str
+    created: str
+    parent: str | None = None
+
+
+class PlannedWindow(Frozen):
+    """One sampled window: new ``tokens`` of ``level`` from token ``start`` of the prime's beginning."""
+
+    level: Annotated[int, Field(ge=0, le=2)]
+    start: Annotated[int, Field(ge=0)]
+    tokens: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0.0)]
+
+
+class Timings(Frozen):
+    """Where the time went.
+
+    ``first_audio_ms``: from the beginning of the work to the first chunk, None without audio;
+    ``real_time_factor``: seconds of audio per second of work, above 1 is faster than real time; ``tokens`` and
+    ``seconds`` per level: what was sampled; ``runs``: 1, and one more for every resume.
+    """
+
+    prime_seconds: float
+    first_audio_ms: float | None
+    total_seconds: float
+    real_time_factor: float
+    tokens: dict[int, int]
+    seconds: dict[int, float]
+    runs: int
+
+
+class Metrics(Frozen):
+    """Of the continuation: ``peak_dbfs`` and ``rms_dbfs`` (None for silence), ``clipped`` samples beyond ±1."""
+
+    peak_dbfs: float | None
+    rms_dbfs: float | None
+    clipped: Annotated[int, Field(ge=0)]
+
+
+class TakeInfo(Frozen):
+    """A take's description, written last. ``frames`` of audio in ``continuation.wav``; tokens per level."""
+
+    schema_version: int = 1
+    state: Literal["complete", "partial"]
+    head: TakeHead
+    finished: str
+    frames: Annotated[int, Field(ge=0)]
+    prime_tokens: dict[int, int]
+    tokens: dict[int, int]
+    plan: tuple[PlannedWindow, ...]
+    timings: Timings
+    metrics: Metrics
+
+    @model_validator(mode="after")
+    def _whole(self) -> TakeInfo:
+        if self.state == "complete" and self.frames != self.head.request.frames:
+            raise ValueError(
+                f"a complete take has {self.head.request.frames} frames as requested, not {self.frames}"
+            )
+        return self
+
+    @property
+    def seconds(self) -> float:
+        """Length of the continuation in seconds."""
+        return self.frames / self.head.rate
+
+
+@dataclass(frozen=True)
+class Take:
+    """A take on disk: complete, or the partial remains of an interrupted one."""
+
+    folder: Path
+    info: TakeInfo
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Take:
+        """Reads ``take.json``. Raises :class:`NoFile` where there is no take, :class:`BadFormat` for a broken one."""
+        return cls(Path(folder), read_record(Path(folder), TAKE, TakeInfo))
+
+    @property
+    def wav(self) -> Path:
+        """The continuation's file."""
+        return self.folder / CONTINUATION
+
+    def audio(self) -> Waveform:
+        """The continuation, float32 [frames, 1] at the model's rate."""
+        return read_audio(self.wav)
+
+    def prime(self) -> Waveform:
+        """The prime as the model heard it, float32 [frames, 1] at the model's rate."""
+        return read_audio(self.folder / PRIME)
+
+    def codes(self) -> dict[int, NDArray[np.int64]]:
+        """Codes per level from the beginning of the prime, int64 [tokens]."""
+        return read_codes(self.folder)[0]
+
+
+Record = TypeVar("Record", TakeHead, TakeInfo)
+
+
+def read_record(folder: Path, name: str, model: type[Record]) -> Record:
+    """One of the two JSON records. Raises :class:`NoFile` or :class:`BadFormat`."""
+    try:
+        return model.model_validate_json((folder / name).read_bytes())
+    except OSError as error:
+        raise NoFile(f"'{folder}' is not a take's folder: it holds no readable {name}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadFormat(
+            f"{name} in '{folder}' is broken at {'.'.join(map(str, first['loc'])) or 'its start'}: {first['msg']}"
+        ) from error
+
+
+def codes_to_bytes(codes: dict[int, NDArray[np.int64]], prime_tokens: dict[int, int]) -> bytes:
+    """``codes.safetensors`` in memory: int64 [tokens] per level and the prime's share of them."""
+    arrays = {f"level_{level}": np.ascontiguousarray(array) for level, array in sorted(codes.items())}
+    return safetensors.numpy.save(arrays, metadata={"prime_tokens": json.dumps(prime_tokens)})
+
+
+def read_codes(folder: Path) -> tuple[dict[int, NDArray[np.int64]], dict[int, int]]:
+    """Codes per level and prime tokens per level. Raises :class:`NoFile` or :class:`BadFormat`."""
+    path = folder / CODES
+    if not path.is_file():
+        raise NoFile(f"'{folder}' is not a take's folder: it holds no readable {CODES}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            prime_tokens = json.loads((file.metadata() or {})["prime_tokens"])
+            arrays = {int(key.removeprefix("level_")): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise BadFormat(f"'{path}' holds no codes of a take ({error}); restore the file") from error
+    return arrays, {int(level): count for level, count in prime_tokens.items()}
