@@ -73,7 +73,7 @@ def sweep_stale() -> list[str]:
 
 
 class Ring:
-    """A ring of ``capacity`` mono float32 frames at ``rate`` Hz: :meth:`create`, :meth:`attach` or :meth:`local`."""
+    """``capacity`` mono float32 frames at ``rate`` Hz, by :meth:`create`, :meth:`attach` or :meth:`local`."""
 
     def __init__(self, buffer: memoryview, name: str, memory: SharedMemory | None, owner: bool) -> None:
         self.name = name
@@ -287,9 +287,7 @@ def _check_name(name: str) -> None:
 def _check_shape(capacity: int, rate: int) -> None:
     if not 2 <= capacity <= MAX_CAPACITY or capacity & (capacity - 1):
         best = 1 << max(1, min(28, (max(capacity, 2) - 1).bit_length()))
-        raise OutOfRange(
-            f"a ring cannot hold {capacity} frames; the capacity is a power of two such as {best}"
-        )
+        raise OutOfRange(f"a ring cannot hold {capacity} frames; it holds a power of two such as {best}")
     if not 1_000 <= rate <= 768_000:
         raise OutOfRange(f"a rate of {rate} Hz is impossible; it must lie between 1000 and 768000")
 
@@ -395,8 +393,6 @@ def _alive(pid: int, birth: int) -> bool:
         return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True
