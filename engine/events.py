@@ -44,10 +44,11 @@ class AudioChunk:
 
 @dataclass(frozen=True)
 class Progress:
-    """Fraction of all token steps done, in [0, 1], and tokens sampled so far per level."""
+    """Fraction of all token steps done, in [0, 1]; tokens sampled in this run and seconds spent on them, per level."""
 
     fraction: float
     tokens: dict[int, int]
+    seconds: dict[int, float]
 
 
 Event = PrimeEncoded | WindowDone | AudioChunk | Progress

@@ -75,7 +75,7 @@ class Sampling(Frozen):
 
     bottom: LevelSampling = LevelSampling()
     middle: LevelSampling = LevelSampling()
-    top: LevelSampling = LevelSampling()
+    top: LevelSampling = LevelSampling(hop_fraction=0.25)  # more context where the music is decided
 
     def level(self, level: int) -> LevelSampling:
         """The settings of one level (0 bottom, 1 middle, 2 top)."""

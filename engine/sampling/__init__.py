@@ -1,0 +1,36 @@
+"""Sampling: a plan of windows, counter-based noise, a scheduler that interleaves the levels (DESIGN.md §4)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.backends.protocol import Backend, Codes
+from engine.events import Event
+from engine.request import Request
+from engine.sampling.stream import continue_with
+
+if TYPE_CHECKING:
+    from engine.store.folder import Model
+
+__all__ = ["continue_prime", "continue_with"]
+
+
+def continue_prime(
+    model: "Model | Backend",
+    request: Request,
+    prime: NDArray[np.float32],
+    *,
+    done: Mapping[int, Codes] | None = None,
+    chunk_frames: int = 4096,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """:func:`continue_with` for a loaded torch model or any backend."""
+    if not isinstance(model, Backend):
+        from engine.backends.torch_backend import TorchBackend
+
+        model = TorchBackend(model)
+    return continue_with(
+        model, request, prime, done=done, chunk_frames=chunk_frames, should_stop=should_stop
+    )

@@ -1,0 +1,1 @@
+"""Backends: what runs the model. Sampling knows only the protocol."""
