@@ -17,9 +17,9 @@ UNKNOWN = "unknown"
 def resolve_style(name: str, artists: Sequence[str], genres: Sequence[str]) -> Style:
     """The style called ``name``, of a model that knows ``artists`` and ``genres`` (label 0 is "unknown").
 
-    ``name`` is a preset, a genre, an artist, ``unknown`` (no style), or a mix ``house:0.7+lofi:0.3`` of presets,
-    genres and artists (weight 1 where none is given). In a mix, genres and artists are weighed separately: a
-    part that names no artist leaves the artists to the others. Case, spaces, ``-`` and ``_`` do not matter.
+    ``name`` is a preset, a genre, an artist, ``unknown`` (no style), or a mix ``house:0.7+lofi:0.3`` of them
+    (weight 1 where none is given). In a mix, genres and artists are weighed separately: a part that names no
+    artist leaves the artists to the others. Case, spaces, ``-`` and ``_`` do not matter.
 
     Raises:
         NoStyle: a name that is not known; the message offers the nearest ones.

@@ -31,6 +31,13 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Settings, caches and default takes of the tests go to a folder of their own."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "USERPROFILE"):
+        for variable in (
+            "HOME",
+            "XDG_CONFIG_HOME",
+            "XDG_CACHE_HOME",
+            "XDG_DATA_HOME",
+            "XDG_MUSIC_DIR",
+            "USERPROFILE",
+        ):
             patch.setenv(variable, str(home))
         yield home
