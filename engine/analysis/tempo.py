@@ -12,8 +12,8 @@ from engine.analysis.spectrum import checked
 
 MIN_SECONDS = 3.0
 LOWEST_BPM, HIGHEST_BPM = 60.0, 190.0
-PRIOR_BPM = 118.0
-PRIOR_OCTAVES = 0.9  # standard deviation of the log-normal preference for middling tempi
+PRIOR_BPM = 112.0
+PRIOR_OCTAVES = 0.5  # standard deviation of the log-normal preference for middling tempi
 STEPS_PER_OCTAVE = 240
 COMB = (1.0, 0.8, 0.6, 0.8)  # weights of one, two, three and four beats' lag
 
@@ -22,7 +22,7 @@ COMB = (1.0, 0.8, 0.6, 0.8)  # weights of one, two, three and four beats' lag
 class TempoEstimate:
     """`bpm` in beats a minute, 60..190; `confidence` 0..1 is how strictly the onsets repeat at that beat.
 
-    Confidence 0 means that nothing repeats (silence): `bpm` is then the prior's 118 and says nothing.
+    Confidence 0 means that nothing repeats (silence): `bpm` is then the prior's 112 and says nothing.
     """
 
     bpm: float
@@ -33,7 +33,7 @@ def estimate_tempo(samples: ArrayLike, rate: int) -> TempoEstimate:
     """Tempo of mono `samples` [T] at `rate` Hz.
 
     Autocorrelation of the onset strength, summed over up to four beats (it favours slow multiples), times the
-    spectrum of the onset strength (it favours fast ones), times a log-normal preference around 118 bpm.
+    spectrum of the onset strength (it favours fast ones), times a log-normal preference around 112 bpm.
     Raises TooShort below 3 s, BadFormat for more than one channel or samples that are not finite.
     """
     signal = checked(samples, rate, MIN_SECONDS, "tempo estimation")
@@ -47,7 +47,7 @@ def estimate_tempo(samples: ArrayLike, rate: int) -> TempoEstimate:
     repeats = _comb(correlation, lags)
     pulse = _pulse(strength, bpm, frame_rate)
     prior = np.exp(-0.5 * (np.log2(bpm / PRIOR_BPM) / PRIOR_OCTAVES) ** 2)
-    score = np.maximum(repeats, 0.0) * np.sqrt(pulse) * prior
+    score = np.maximum(repeats, 0.0) * pulse**0.25 * prior
     best = int(np.argmax(score))
     if score[best] <= 0.0:
         return TempoEstimate(PRIOR_BPM, 0.0)
