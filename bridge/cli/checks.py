@@ -98,7 +98,9 @@ def check_python() -> Finding:
 
 def check_packages() -> Finding:
     """Everything in the package's metadata, at the versions that it asks for; extras only noted."""
-    wrong, absent_extras, right = [], [], 0
+    wrong: list[str] = []
+    absent_extras: list[str] = []
+    right = 0
     for line in metadata.requires("segue") or ():
         requirement = Requirement(line)
         extra = requirement.marker is not None
