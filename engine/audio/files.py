@@ -88,7 +88,8 @@ class AudioFile:
         except soundfile.SoundFileError as error:
             reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
             raise BadFormat(
-                f"'{self.path}' cannot be read as audio ({reason}); give a whole WAV, FLAC, OGG, MP3 or AIFF file"
+                f"'{self.path}' cannot be read as audio ({reason}); "
+                "give a whole WAV, FLAC, OGG, MP3 or AIFF file"
             ) from error
 
     def _checked_info(self) -> AudioInfo:

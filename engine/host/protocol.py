@@ -21,7 +21,9 @@ class LoadModel(Frozen):
 
 
 class TakePrime(Frozen):
-    """Read, check and encode a prime; answered by :class:`PrimeReady` or :class:`Failed` with the same ``tag``."""
+    """Read, check and encode a prime; answered by :class:`PrimeReady` or :class:`Failed` with the same
+    ``tag``.
+    """
 
     kind: Literal["take_prime"] = "take_prime"
     tag: str
@@ -31,9 +33,9 @@ class TakePrime(Frozen):
 class Generate(Frozen):
     """Make ``takes`` takes of one request (seeds ``request.seed``, ``+1``, ...).
 
-    ``ring``: name of the shared-memory ring that gets the PCM of the first take, or None. ``ring_from``: frames
-    of the continuation that the ring has already been given (after a restart). ``folder``: where takes are
-    filed. ``resume``: folder of an unfinished take to go on with.
+    ``ring``: name of the shared-memory ring that gets the PCM of the first take, or None. ``ring_from``:
+    frames of the continuation that the ring has already been given (after a restart). ``folder``: where
+    takes are filed. ``resume``: folder of an unfinished take to go on with.
     """
 
     kind: Literal["generate"] = "generate"
@@ -73,7 +75,9 @@ class Ready(Frozen):
 
 
 class PrimeReady(Frozen):
-    """A prime is read and encoded. ``seconds``: length used; ``rate``: the file's own; ``bpm``: estimate or None."""
+    """A prime is read and encoded. ``seconds``: length used; ``rate``: the file's own; ``bpm``: estimate or
+    None.
+    """
 
     kind: Literal["prime_ready"] = "prime_ready"
     tag: str
@@ -84,7 +88,9 @@ class PrimeReady(Frozen):
 
 
 class JobState(Frozen):
-    """Progress of a job: ``progress`` in [0, 1], ``eta_seconds`` estimated. ``take_folder`` is where the take grows."""
+    """Progress of a job: ``progress`` in [0, 1], ``eta_seconds`` estimated. ``take_folder`` is where the
+    take grows.
+    """
 
     kind: Literal["job_state"] = "job_state"
     job: str

@@ -12,13 +12,14 @@
 ``audio.part``
     while the take grows: its audio so far, raw 32-bit float, mono.
 ``codes.safetensors``
-    int64 arrays ``level_0`` .. ``level_2``: codes from the beginning of the prime; the metadata entry ``prime_tokens``
-    says how many of each belong to the prime.
+    int64 arrays ``level_0`` .. ``level_2``: codes from the beginning of the prime; the metadata entry
+    ``prime_tokens`` says how many of each belong to the prime.
 ``continuation.wav``
     the continuation only, 24-bit, mono, at the model's rate.
 ``take.json``
-    the :class:`TakeInfo`: state, plan, tokens, timings, metrics. Written last: a folder that has it is a take. ``journal``
-    and ``audio.part`` are removed after it, except for a partial take, which can still be resumed.
+    the :class:`TakeInfo`: state, plan, tokens, timings, metrics. Written last: a folder that has it is a
+    take. ``journal`` and ``audio.part`` are removed after it, except for a partial take, which can still be
+    resumed.
 
 Files get their final names only by renaming complete ones. :class:`TakeWriter` makes and resumes takes,
 :func:`recover` makes a partial take of an interrupted one, :class:`Take` reads.

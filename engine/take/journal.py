@@ -39,10 +39,10 @@ class Kind(IntEnum):
 class Record:
     """One entry.
 
-    ``codes``: int64 [tokens], new tokens of ``level`` from token ``start`` (counted from the beginning of the
-    prime; empty for AUDIO and RUN); ``seconds``: what they took; ``audio_frames``: frames of ``audio.part`` that were on
-    disk before; ``elapsed``: seconds of work on the take so far, all runs together; ``first_audio_ms``: time to the
-    first audio, NaN while there was none.
+    ``codes``: int64 [tokens], new tokens of ``level`` from token ``start`` (counted from the beginning of
+    the prime; empty for AUDIO and RUN); ``seconds``: what they took; ``audio_frames``: frames of
+    ``audio.part`` that were on disk before; ``elapsed``: seconds of work on the take so far, all runs
+    together; ``first_audio_ms``: time to the first audio, NaN while there was none.
     """
 
     kind: Kind

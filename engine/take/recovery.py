@@ -14,8 +14,8 @@ from engine.take.take import JOURNAL, REQUEST, TAKE, Take, TakeHead, read_record
 def recover(folder: str | Path) -> Take:
     """Makes a usable take of an interrupted one: every finished window's codes and the audio made so far.
 
-    Needs no model. The result has the state "partial" and can still be resumed; a complete take is returned as
-    it is. Raises :class:`NoFile` where there is no take, :class:`Busy` while a process is writing it.
+    Needs no model. The result has the state "partial" and can still be resumed; a complete take is returned
+    as it is. Raises :class:`NoFile` where there is no take, :class:`Busy` while a process is writing it.
     """
     folder = Path(folder)
     if (folder / TAKE).is_file():

@@ -22,7 +22,9 @@ CODES, CONTINUATION, TAKE = "codes.safetensors", "continuation.wav", "take.json"
 
 
 class TakeHead(Frozen):
-    """What is known before sampling starts. ``rate`` in Hz, ``prime_frames`` at that rate, ``created`` ISO 8601."""
+    """What is known before sampling starts. ``rate`` in Hz, ``prime_frames`` at that rate, ``created`` ISO
+    8601.
+    """
 
     schema_version: int = 1
     name: str
@@ -49,8 +51,8 @@ class Timings(Frozen):
     """Where the time went.
 
     ``first_audio_ms``: from the beginning of the work to the first chunk, None without audio;
-    ``real_time_factor``: seconds of audio per second of work, above 1 is faster than real time; ``tokens`` and
-    ``seconds`` per level: what was sampled; ``runs``: 1, and one more for every resume.
+    ``real_time_factor``: seconds of audio per second of work, above 1 is faster than real time; ``tokens``
+    and ``seconds`` per level: what was sampled; ``runs``: 1, and one more for every resume.
     """
 
     prime_seconds: float
@@ -63,7 +65,7 @@ class Timings(Frozen):
 
 
 class Metrics(Frozen):
-    """Of the continuation: ``peak_dbfs`` and ``rms_dbfs`` (None for silence), ``clipped`` samples beyond ±1."""
+    """Of the continuation: ``peak_dbfs`` and ``rms_dbfs`` (None: silence), ``clipped`` samples beyond ±1."""
 
     peak_dbfs: float | None
     rms_dbfs: float | None
@@ -107,7 +109,9 @@ class Take:
 
     @classmethod
     def load(cls, folder: str | Path) -> Take:
-        """Reads ``take.json``. Raises :class:`NoFile` where there is no take, :class:`BadFormat` for a broken one."""
+        """Reads ``take.json``. Raises :class:`NoFile` where there is no take, :class:`BadFormat` for a
+        broken one.
+        """
         return cls(Path(folder), read_record(Path(folder), TAKE, TakeInfo))
 
     @property
@@ -140,7 +144,8 @@ def read_record(folder: Path, name: str, model: type[Record]) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         raise BadFormat(
-            f"{name} in '{folder}' is broken at {'.'.join(map(str, first['loc'])) or 'its start'}: {first['msg']}"
+            f"{name} in '{folder}' is broken at "
+            f"{'.'.join(map(str, first['loc'])) or 'its start'}: {first['msg']}"
         ) from error
 
 

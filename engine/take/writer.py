@@ -33,8 +33,8 @@ _NAME = re.compile(r"_A(\d+)$")
 class TakeWriter:
     """A take that grows: give it every event of sampling, then :meth:`finish`.
 
-    ``done``: codes per level known when it was opened, int64 [tokens] from the beginning of the prime (None for
-    a new take): what sampling goes on from. Every method that writes raises :class:`DiskFull`,
+    ``done``: codes per level known when it was opened, int64 [tokens] from the beginning of the prime (None
+    for a new take): what sampling goes on from. Every method that writes raises :class:`DiskFull`,
     :class:`PathNotAllowed` or :class:`NoFile`; the windows before that stay on disk.
     """
 
@@ -105,6 +105,11 @@ class TakeWriter:
     def audio_frames(self) -> int:
         """Frames of audio received in this run."""
         return self._frames
+
+    @property
+    def windows(self) -> int:
+        """Windows on disk, those of earlier runs included."""
+        return len(self._growth.plan)
 
     def event(self, event: Event) -> None:
         """Takes in what sampling yields; windows are on disk when this returns."""
@@ -183,7 +188,8 @@ class TakeWriter:
         return time.perf_counter() - self._began
 
     def finish(self) -> Take:
-        """Writes codes, audio and ``take.json`` under their final names; the take is complete when this returns.
+        """Writes codes, audio and ``take.json`` under their final names; the take is complete when this
+        returns.
 
         Raises :class:`SegueError` when less audio arrived than was requested.
         """

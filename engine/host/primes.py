@@ -1,0 +1,98 @@
+"""Primes that were read and encoded before anybody asked for a continuation, so that a job starts at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.audio import Waveform, probe, read_prime
+from engine.errors import NoFile
+from engine.host.jobs import KnownPrime
+from engine.request import PrimeRef, Sampling
+
+if TYPE_CHECKING:
+    from engine.backends.protocol import Backend
+
+_KEPT = 4
+_MIN_TEMPO_CONFIDENCE = 0.25
+_TEMPO_SECONDS = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class ShelvedPrime:
+    """A prime ready for use. ``rate``: the file's own, Hz; ``bpm``: estimated, None when nothing repeats."""
+
+    known: KnownPrime
+    rate: int
+    bpm: float | None
+
+
+class PrimeShelf:
+    """The last few primes, found again by file, time of change, span and model. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Any, ...], ShelvedPrime] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take_in(self, backend: Backend, ref: PrimeRef) -> ShelvedPrime:
+        """Reads, checks and encodes a prime, or finds it. Raises what :func:`read_prime` raises."""
+        key = _key(backend, ref)
+        found = self._get(key)
+        if found is None:
+            waveform = read_prime(ref, backend.config.rate)
+            known = KnownPrime(waveform, _encode(backend, waveform))
+            found = ShelvedPrime(known, probe(ref.path).rate, _tempo(waveform))
+            with self._lock:
+                self._kept[key] = found
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+        return found
+
+    def find(self, backend: Backend, ref: PrimeRef) -> KnownPrime | None:
+        """The prime if it was taken in and its file has not changed since."""
+        try:
+            found = self._get(_key(backend, ref))
+        except NoFile:
+            return None
+        return None if found is None else found.known
+
+    def _get(self, key: tuple[Any, ...]) -> ShelvedPrime | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+
+def _key(backend: Backend, ref: PrimeRef) -> tuple[Any, ...]:
+    try:
+        status = os.stat(ref.path)
+    except (OSError, ValueError) as error:
+        raise NoFile(f"there is no file '{ref.path}'; check the path") from error
+    return (backend.hash, ref, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def _encode(backend: Backend, waveform: Waveform) -> dict[int, np.ndarray[Any, np.dtype[np.int64]]]:
+    """Codes of what sampling with its usual settings uses: the prime's end, in whole top-level tokens."""
+    from engine.sampling.plan import prime_context
+
+    config = backend.config
+    hop = config.hops[config.top]
+    tokens = min(waveform.frames // hop, prime_context(config, Sampling()))
+    used = np.ascontiguousarray(waveform.mono_samples()[waveform.frames - tokens * hop :])
+    return backend.encode(used, tuple(range(config.top + 1)))
+
+
+def _tempo(waveform: Waveform) -> float | None:
+    """Tempo of the prime's end in beats a minute, None for a prime too short or too free to tell."""
+    from engine.analysis.tempo import MIN_SECONDS, estimate_tempo
+
+    if waveform.seconds < MIN_SECONDS:
+        return None
+    end = waveform.slice(max(0, waveform.frames - round(_TEMPO_SECONDS * waveform.rate)))
+    estimate = estimate_tempo(end.mono_samples(), waveform.rate)
+    return estimate.bpm if estimate.confidence >= _MIN_TEMPO_CONFIDENCE else None
