@@ -1,0 +1,1 @@
+"""Songs that the project writes, plays and renders itself, to train its models on."""

@@ -1,0 +1,92 @@
+"""Making one song: compose, render, and write audio, MIDI and metadata so that no half-written file is ever seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.corpus.compose import compose
+from engine.corpus.dataset import CORPUS_VERSION, SONGS, Slot
+from engine.corpus.midi import midi_bytes
+from engine.corpus.render import render_score
+from engine.corpus.score import Score
+from engine.corpus.theory import NOTE_NAMES
+from engine.corpus.voices.signal import SAMPLE_RATE, Signal
+
+try:
+    import soundfile
+except ImportError:  # a bare machine: the standard library writes WAV
+    soundfile = None
+
+PARTIAL = ".partial"
+
+
+def score_of(slot: Slot, seed: int) -> Score:
+    """The score of a slot in the corpus of `seed`."""
+    source = np.random.SeedSequence([seed, slot.index])
+    return compose(slot.genre, slot.artist, np.random.Generator(np.random.PCG64(source)))
+
+
+def metadata(slot: Slot, seed: int, score: Score, seconds: float, audio: str) -> dict[str, Any]:
+    """What `<id>.json` says of a song; `lyrics` is for songs that are sung: {word, start, end} in seconds."""
+    return {
+        "id": slot.id,
+        "audio": audio,
+        "midi": f"{slot.id}.mid",
+        "genre": score.genre,
+        "artist": score.artist,
+        "bpm": score.bpm,
+        "key": {"tonic": NOTE_NAMES[score.tonic], "mode": score.mode},
+        "time_signature": "4/4",
+        "swing": score.swing,
+        "sections": [vars(section) for section in score.sections],
+        "seconds": seconds,
+        "sample_rate": SAMPLE_RATE,
+        "seed": seed,
+        "index": slot.index,
+        "corpus_version": CORPUS_VERSION,
+        "split": slot.split,
+        "lyrics": [],
+    }
+
+
+def to_pcm(samples: Signal) -> np.ndarray:
+    """16-bit samples, shape (n,), of floats in -1..1."""
+    return np.round(np.clip(samples, -1, 1) * 32767).astype("<i2")
+
+
+def write_audio(path: Path, pcm: np.ndarray) -> None:
+    """Writes mono 16-bit samples as FLAC or, without the soundfile package, as WAV."""
+    if soundfile is not None:
+        soundfile.write(str(path), pcm, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+        return
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(pcm.tobytes())
+
+
+def make_song(folder: Path, seed: int, slot: Slot) -> float:
+    """Makes one song under `folder`/songs and returns its seconds.
+
+    Files are written under `.partial` and renamed; the metadata comes last, so a song with metadata is whole.
+    """
+    score = score_of(slot, seed)
+    pcm = to_pcm(render_score(score))
+    audio = f"{slot.id}.{'flac' if soundfile is not None else 'wav'}"
+    seconds = round(len(pcm) / SAMPLE_RATE, 6)
+    partial = folder / PARTIAL
+    partial.mkdir(parents=True, exist_ok=True)
+    write_audio(partial / audio, pcm)
+    (partial / f"{slot.id}.mid").write_bytes(midi_bytes(score))
+    text = json.dumps(metadata(slot, seed, score, seconds, audio), indent=1)
+    (partial / f"{slot.id}.json").write_text(text + "\n", encoding="utf-8")
+    for name in (audio, f"{slot.id}.mid", f"{slot.id}.json"):
+        os.replace(partial / name, folder / SONGS / name)
+    return seconds

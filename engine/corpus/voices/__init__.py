@@ -1,0 +1,1 @@
+"""The sounds of the corpus, made from nothing but arithmetic: tonal patches and drum kits."""
