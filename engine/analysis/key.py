@@ -14,9 +14,9 @@ from engine.analysis.spectrum import checked, magnitude_blocks
 MIN_SECONDS = 1.0
 NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 LOWEST_HZ, HIGHEST_HZ = 55.0, 2200.0
-# From the tonic upwards, after Temperley's profiles (2001) but harder on notes outside the scale: a few seconds of
-# a song hold few of those. On 8 s pieces of made songs they name the key or its relative for 75 %, Krumhansl and
-# Kessler's probe-tone ratings for 66 %.
+# From the tonic upwards, after Temperley's profiles (2001) but harder on notes outside the scale, as a few
+# seconds of a song hold few of those. On 8 s pieces of made songs they name the key or its relative for 75
+# %, Krumhansl and Kessler's probe-tone ratings for 66 %.
 MAJOR = (5.0, 0.5, 3.0, 0.5, 4.0, 3.0, 0.8, 4.5, 0.5, 3.0, 0.8, 2.5)
 MINOR = (5.0, 0.5, 3.0, 4.2, 0.5, 3.0, 0.5, 4.5, 2.0, 1.2, 3.0, 0.8)
 
@@ -74,9 +74,9 @@ def estimate_key(samples: ArrayLike, rate: int) -> KeyEstimate:
 def chroma(samples: ArrayLike, rate: int) -> NDArray[np.float64]:
     """Weight of the 12 pitch classes from C, float64 [12] summing to 1 (all zero without pitch).
 
-    Spectral peaks from 55 to 2200 Hz, placed between the bins by a parabola, tuned to the piece's own concert
-    pitch. Weighted by the root of the magnitude, so that loud moments do not decide alone, and less the higher
-    above middle C, where partials outnumber notes.
+    Spectral peaks from 55 to 2200 Hz, placed between the bins by a parabola, tuned to the piece's own
+    concert pitch. Weighted by the root of the magnitude, so that loud moments do not decide alone, and less
+    with height above middle C, where partials outnumber notes.
     """
     signal = checked(samples, rate, MIN_SECONDS, "key estimation")
     n_fft = 1 << round(np.log2(rate * 0.186))
