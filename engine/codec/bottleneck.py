@@ -30,12 +30,13 @@ class Bottleneck(nn.Module):
 
     In train mode every forward updates the moving averages; rows whose average count falls below ``threshold``
     are replaced by random features of the batch. A batch with few tokens needs a threshold scaled to the
-    expected count, tokens / bins, or every row restarts at every step (facts/training.md, the trap).
+    expected count (facts/training.md, the trap): :meth:`scale_restarts`.
     """
 
     def __init__(self, bins: int, width: int, decay: float = 0.99, threshold: float = 1.0) -> None:
         super().__init__()
         self.bins, self.width, self.decay, self.threshold = bins, width, decay, threshold
+        self.restart_count = 0.0  # average count that a restarted row begins with; 0: the released rule
         self.codebook: Tensor
         self.sum: Tensor
         self.count: Tensor
@@ -68,12 +69,16 @@ class Bottleneck(nn.Module):
         vectors = flat + (chosen - flat).detach() if self.training else chosen
         return Quantised(vectors.view(n, t, width).transpose(1, 2), codes.view(n, t), commit, metrics)
 
-    def expect(self, tokens: int) -> None:
-        """Start the moving averages at the count expected of ``tokens`` vectors a step (all ranks together)."""
-        expected = tokens / self.bins
-        self.count.fill_(expected)
-        self.sum.copy_(self.codebook * expected)
-        self.started.fill_(True)
+    def scale_restarts(self, tokens: float, fraction: float = 0.05, grace: float = 1.2) -> None:
+        """Set the restart rule for batches of ``tokens`` vectors a step (all ranks together).
+
+        Rows used less than ``fraction`` of the expected count, tokens / bins, restart. With few tokens a step
+        one batch cannot lift a row over the threshold, and under the released rule the row would be drawn
+        anew at every step and in the end learn the mean of all the places it was; so a restarted row begins
+        with an average of its own, ``grace`` times the threshold, and has some steps to prove itself.
+        """
+        self.threshold = min(self.threshold, fraction * tokens / self.bins)
+        self.restart_count = grace * self.threshold
 
     def _candidates(self, flat: Tensor) -> Tensor:
         """``bins`` random rows of the batch, the same on all ranks; repeated with a little noise if too few."""
@@ -89,8 +94,10 @@ class Bottleneck(nn.Module):
 
     def _start(self, flat: Tensor) -> None:
         self.codebook.copy_(self._candidates(flat))
-        tokens = flat.shape[0] * (dist.get_world_size() if _parallel() else 1)
-        self.expect(tokens)
+        count = self.restart_count or 1.0
+        self.count.fill_(count)
+        self.sum.copy_(self.codebook * count)
+        self.started.fill_(True)
 
     def _update(self, flat: Tensor, codes: Tensor) -> dict[str, Tensor]:
         batch_sum = torch.zeros_like(self.sum).index_add_(0, codes, flat)
@@ -102,8 +109,12 @@ class Bottleneck(nn.Module):
         self.count.lerp_(batch_count, 1 - self.decay)
         alive = self.count >= self.threshold
         before = self.codebook.clone()
+        candidates = self._candidates(flat)
+        if self.restart_count:
+            self.count.masked_fill_(~alive, self.restart_count)
+            self.sum.copy_(torch.where(alive.unsqueeze(1), self.sum, candidates * self.restart_count))
         learned = self.sum / self.count.clamp_min(1e-12).unsqueeze(1)
-        self.codebook.copy_(torch.where(alive.unsqueeze(1), learned, self._candidates(flat)))
+        self.codebook.copy_(torch.where(alive.unsqueeze(1), learned, candidates))
         p = batch_count / batch_count.sum()
         return {
             "entropy": -(p * (p + 1e-8).log()).sum(),  # nats

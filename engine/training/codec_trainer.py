@@ -26,11 +26,12 @@ from engine.errors import BadFormat, NoModel, TrainingError
 from engine.training.cache import AudioCache, CropSampler
 from engine.training.checkpoint import load_checkpoint
 from engine.training.files import write_bytes, write_json
-from engine.training.loop import Loop, LoopSettings, require_agreement
+from engine.training.loop import Loop, LoopSettings
+from engine.training.record import require_agreement, training_record
 
 DEFAULT_CROPS = (8192, 16384, 32768)  # samples, per level (facts/training.md)
 LEVEL_SHARES = (0.5, 0.25, 0.25)  # of a time budget shared by levels: the bottom wants most steps
-RESTART_FRACTION = 0.2  # of the expected count per code; the trap of facts/training.md
+RESTART_FRACTION = 0.05  # of the expected count per code; the trap of facts/training.md
 GAIN_DB = (-6.0, 2.0)
 _BANDWIDTH_CROPS = 256
 _HELD_OUT_CROPS, _HELD_OUT_FRAMES = 12, 1 << 16
@@ -86,8 +87,7 @@ class CodecTask:
         torch.manual_seed(seed)
         module = Codec(config).levels[level]
         assert isinstance(module, CodecLevel)
-        expected = batch * world * crop / hop / config.bins
-        module.bottleneck.threshold = min(config.restart_threshold, restart_fraction * expected)
+        module.bottleneck.scale_restarts(batch * world * crop / hop, restart_fraction)
         self.module: nn.Module = _LevelLoss(module, self.bandwidth, config)
         self.codec_level = module
 
@@ -96,7 +96,9 @@ class CodecTask:
         return Adam(self.module.parameters(), lr=lr, betas=(0.9, 0.999))
 
     def batch(self, step: int, rank: int, world: int) -> tuple[Tensor, ...]:
-        """Random crops [batch, crop] of the training split."""
+        """Random crops [batch, crop] of the training split; sets how fast the codebook follows at this step."""
+        # A fresh encoder moves faster than an average over 100 steps can follow, and its codes would all restart.
+        self.codec_level.bottleneck.decay = min(self.config.codebook_decay, (1 + step) / (4 + step))
         return (torch.from_numpy(self.crops.batch(step, self.batch_size, rank)),)
 
     def reconstruct(self, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,8 +143,9 @@ class CodecTask:
 def train_level(
     level: int, config: CodecConfig, cache: AudioCache, settings: LoopSettings, crop: int, run: Path,
     accelerator: Accelerator, *, restart_fraction: float = RESTART_FRACTION, plots: bool = True, show: bool = True,
+    origin: dict[str, str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train one level in ``run/level_L``; returns the loop's summary."""
+    """Train one level in ``run/level_L``; returns the loop's summary. ``origin``: ``data`` and ``command`` in words."""
     folder = level_folder(run, level)
     task = CodecTask(
         level, config, cache, settings.batch, crop, settings.seed, restart_fraction, accelerator.num_processes
@@ -159,6 +162,7 @@ def train_level(
     extra = {
         "bandwidth": task.bandwidth.model_dump(),
         "seconds_of_audio": round(cache.seconds("train"), 1),
+        **(origin or {"data": "", "command": ""}),
     }
     loop = Loop(task, settings, folder, arguments, accelerator, extra, show)
 
@@ -188,7 +192,7 @@ def assemble(run: Path) -> tuple[Codec, dict[str, Any]]:
     Raises :class:`TrainingError` when a level is missing or the levels do not belong together.
     """
     codec: Codec | None = None
-    record: dict[str, Any] = {"levels": {}}
+    record: dict[str, Any] = {}
     shared: dict[str, Any] = {}
     lacking = missing_levels(run)
     if lacking:
@@ -206,9 +210,7 @@ def assemble(run: Path) -> tuple[Codec, dict[str, Any]]:
         shared = mine
         codec = codec or Codec(config)
         codec.levels[level].load_state_dict(_ema_level(tensors))
-        record["levels"][str(level)] = {
-            key: state[key] for key in ("step", "seconds", "hardware", "figures", "held_out", "bandwidth", "seconds_of_audio")
-        } | {key: state["arguments"][key] for key in ("batch", "crop", "lr", "seed")}
+        record[str(level)] = training_record(state)
     assert codec is not None
     codec.eval()
     weights = {name: value.contiguous() for name, value in codec.state_dict().items()}
