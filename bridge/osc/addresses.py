@@ -29,22 +29,33 @@ def _parameter(argument: Argument, doc: str) -> Entry:
 
 PARAMETERS = (
     _parameter(_number("temperature", 0.05, 2.0), "How adventurous sampling is; 1 follows the model"),
-    _parameter(_number("top_p", 0.01, 1.0), "Draw from the likeliest tokens up to this sum; 1 = off; switches top_k off"),
+    _parameter(
+        _number("top_p", 0.01, 1.0),
+        "Draw from the likeliest tokens up to this sum; 1 = off; switches top_k off",
+    ),
     _parameter(_whole("top_k", 0, 2048), "Draw from this many likeliest tokens; 0 = off; switches top_p off"),
     _parameter(_number("seconds", 0.0, MAX_SECONDS, "s"), "Length of the continuation; 0 = use bars"),
     _parameter(_number("bars", 0.0, MAX_BARS, "bars"), "Length in bars of 4/4; setting it sets seconds to 0"),
-    _parameter(_number("bpm", 0.0, MAX_BPM), f"Tempo, 0 or {MIN_BPM:g} to {MAX_BPM:g}; 0 = that of the prime"),
+    _parameter(
+        _number("bpm", 0.0, MAX_BPM), f"Tempo, 0 or {MIN_BPM:g} to {MAX_BPM:g}; 0 = that of the prime"
+    ),
     _parameter(_whole("takes", 1, MAX_TAKES), "Takes per generate; take k uses seed + k"),
     _parameter(_whole("seed", 0, MAX_SEED), "Seed of the next take; setting it locks it"),
     _parameter(_whole("seed_lock", 0, 1), "1: every generate uses the same seed; 0: a new one each time"),
     _parameter(
-        _text("fidelity", choices=tuple(str(f) for f in Fidelity)), "Finest level sampled: draft top, fine middle, full bottom"
+        _text("fidelity", choices=tuple(str(f) for f in Fidelity)),
+        "Finest level sampled: draft top, fine middle, full bottom",
     ),
 )
 
 REQUESTS = (
-    Entry("/segue/test", "Answers /segue/test \"ok\"", handler="test", press=True),
-    Entry("/segue/version", "Answers /segue/version.reply name version protocol commit", handler="version", press=True),
+    Entry("/segue/test", 'Answers /segue/test "ok"', handler="test", press=True),
+    Entry(
+        "/segue/version",
+        "Answers /segue/version.reply name version protocol commit",
+        handler="version",
+        press=True,
+    ),
     Entry(
         "/segue/status",
         "Answers /segue/status.reply state model device queue running_job progress eta_s fill_s xruns vram_gb",
@@ -61,8 +72,12 @@ REQUESTS = (
         ),
         handler="notify",
     ),
-    Entry("/segue/sync", "Answers /segue/synced n when all your earlier requests have ended",
-          arguments=(_whole("n", -(2**31), 2**31 - 1),), handler="sync"),
+    Entry(
+        "/segue/sync",
+        "Answers /segue/synced n when all your earlier requests have ended",
+        arguments=(_whole("n", -(2**31), 2**31 - 1),),
+        handler="sync",
+    ),
     Entry("/segue/quit", "Ends the session", handler="quit", press=True, local_only=True),
     Entry(
         "/segue/prime/file",
@@ -75,7 +90,13 @@ REQUESTS = (
         handler="prime_file",
     ),
     Entry("/segue/prime/clear", "Forget the prime", handler="prime_clear", press=True),
-    Entry("/segue/style", "Preset, genre, artist or mix (\"house:0.7+lofi:0.3\")", Role.PROPERTY, (_text("name"),), "style"),
+    Entry(
+        "/segue/style",
+        'Preset, genre, artist or mix ("house:0.7+lofi:0.3")',
+        Role.PROPERTY,
+        (_text("name"),),
+        "set_style",
+    ),
     Entry(
         "/segue/styles",
         "Lists what /segue/style accepts: /segue/styles.item i name kind ..., /segue/styles.end total",
@@ -91,7 +112,13 @@ REQUESTS = (
         press=True,
         starts_job=True,
     ),
-    Entry("/segue/cancel", "Cancel a job, or the running one", arguments=(_text("job", optional=True),), handler="cancel", press=True),
+    Entry(
+        "/segue/cancel",
+        "Cancel a job, or the running one",
+        arguments=(_text("job", optional=True),),
+        handler="cancel",
+        press=True,
+    ),
     Entry("/segue/panic", "Silence now; jobs go on", handler="panic", press=True),
 )
 

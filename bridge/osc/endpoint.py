@@ -37,7 +37,9 @@ def open_socket(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     except socket.gaierror as error:
-        raise OutOfRange(f"the host '{host}' has no address; use 127.0.0.1, or an address of this machine") from error
+        raise OutOfRange(
+            f"the host '{host}' has no address; use 127.0.0.1, or an address of this machine"
+        ) from error
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
@@ -48,7 +50,9 @@ def open_socket(host: str, port: int) -> socket.socket:
             raise Busy(
                 f"port {port} is in use, perhaps by another Segue; quit it or use --port with another number"
             ) from error
-        raise OutOfRange(f"cannot listen on {host}:{port} ({error.strerror}); use 127.0.0.1 and a port above 1023") from error
+        raise OutOfRange(
+            f"cannot listen on {host}:{port} ({error.strerror}); use 127.0.0.1 and a port above 1023"
+        ) from error
     sock.setblocking(False)
     return sock
 
@@ -107,5 +111,7 @@ class OscEndpoint(asyncio.DatagramProtocol):
         now = time.monotonic()
         if now - self._logged_at >= LOG_INTERVAL_SECONDS:
             count = self.malformed - self._logged_count
-            log.warning("%d packet(s) dropped that are not OSC; the last from %s:%d: %s", count, *peer, problem)
+            log.warning(
+                "%d packet(s) dropped that are not OSC; the last from %s:%d: %s", count, *peer, problem
+            )
             self._logged_at, self._logged_count = now, self.malformed

@@ -45,7 +45,9 @@ class Subscribers:
         target = (source[0], port or source[1])
         known = self._clients.get(source)
         if known is None and len(self._clients) >= MAX_CLIENTS:
-            raise TooManyClients(f"{MAX_CLIENTS} clients are subscribed already; send /segue/notify 0 from one of them")
+            raise TooManyClients(
+                f"{MAX_CLIENTS} clients are subscribed already; send /segue/notify 0 from one of them"
+            )
         number = known.number if known else self._next_number
         self._next_number += known is None
         self._clients[source] = _Client(number, target, lease, self._clock() + lease)

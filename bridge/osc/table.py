@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -92,7 +92,7 @@ class Table:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = {entry.address: entry for entry in entries}
 
-    def __iter__(self) -> Iterable[Entry]:
+    def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 
     def find(self, message: Message) -> list[Entry]:
@@ -104,10 +104,16 @@ class Table:
         if exact is not None:
             return [exact]
         if message.is_pattern:
-            found = [e for e in self._entries.values() if e.role is Role.PROPERTY and _matches(message.address, e.address)]
+            found = [
+                e
+                for e in self._entries.values()
+                if e.role is Role.PROPERTY and _matches(message.address, e.address)
+            ]
             if found:
                 return found
-            raise UnknownAddress(f"no property matches the pattern {message.address}; patterns reach properties only")
+            raise UnknownAddress(
+                f"no property matches the pattern {message.address}; patterns reach properties only"
+            )
         known = [e.address for e in self._entries.values() if e.role is not Role.NOTICE]
         nearest = difflib.get_close_matches(message.address[:64], known, n=1, cutoff=0.0)[0]
         raise UnknownAddress(f"nothing answers to {message.address}; the nearest address is {nearest}")
@@ -151,7 +157,9 @@ def bind(entry: Entry, message: Message) -> Call | None:
     _check_count(entry, len(values))
     bound = tuple(
         _convert(entry.address, number, argument, tag, value)
-        for number, (argument, tag, value) in enumerate(zip(entry.arguments, tags, values, strict=False), start=1)
+        for number, (argument, tag, value) in enumerate(
+            zip(entry.arguments, tags, values, strict=False), start=1
+        )
     )
     return Call(entry, bound, request_tag)
 
@@ -182,7 +190,9 @@ def _convert(address: str, number: int, argument: Argument, tag: str, value: Val
     if tag not in ("i", "h", "f", "d", "T", "F") or not isinstance(value, int | float):
         raise BadArguments(f"{where}, not {_describe(tag, value)}")
     if not math.isfinite(value) or not argument.low <= value <= argument.high:
-        raise OutOfRange(f"{where}, not {float(value):g}" if isinstance(value, float) else f"{where}, not {value}")
+        raise OutOfRange(
+            f"{where}, not {float(value):g}" if isinstance(value, float) else f"{where}, not {value}"
+        )
     if argument.kind is Kind.NUMBER:
         return float(value)
     if value != int(value):

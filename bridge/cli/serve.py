@@ -1,0 +1,76 @@
+"""``segue serve``."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.logging import RichHandler
+
+from bridge.cli.folders import default_takes
+from bridge.cli.version import version
+from bridge.once import Errand, style_of_riff
+from bridge.osc.addresses import DEFAULT_PORT
+from bridge.serve import run
+from bridge.session.core import SessionSetup
+from bridge.session.sound import SoundSetup
+from bridge.supervision.engine_client import EngineSetup
+from engine.errors import NoFile, OutOfRange
+from presets import default_riff
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=DEFAULT_PORT, show_default=True, help="UDP port for OSC; 0 takes a free one.")
+@click.option("--device", default=None, help="Sound output: part of a device's name, file:PATH, or none.")
+@click.option("--model", default="starter", show_default=True, help="Model, by name or folder.")
+@click.option("--takes", type=click.Path(path_type=Path), default=None, help="Takes folder.")
+@click.option("--allow", type=click.Path(path_type=Path), multiple=True, help="Folder open to clients on other hosts.")
+@click.option("--once", is_flag=True, help="Continue one riff by 4 bars over OSC, play it, and exit.")
+@click.option("--riff", type=click.Path(path_type=Path), default=None, help="The riff for --once (default: the shipped one).")
+@click.option("--verbose", is_flag=True, help="Log what happens.")
+def serve(
+    host: str,
+    port: int,
+    device: str | None,
+    model: str,
+    takes: Path | None,
+    allow: tuple[Path, ...],
+    once: bool,
+    riff: Path | None,
+    verbose: bool,
+) -> None:
+    """Run beside the DAW: OSC in, continuations out."""
+    console = Console()
+    _log(verbose)
+    if not 0 <= port <= 65535:
+        raise OutOfRange(f"the port is {port}; it must be from 1 to 65535, or 0 for a free one")
+    errand = _errand(riff) if once else None
+    folder = (takes or default_takes()).expanduser().resolve()
+    number, _, commit = version().partition(" ")
+    setup = SessionSetup(
+        host=host,
+        port=port,
+        takes=folder,
+        engine=EngineSetup(model=model),
+        sound=SoundSetup(device, folder / f"playback_{datetime.now():%Y-%m-%d_%H%M%S}.wav"),
+        roots=tuple(root.expanduser().resolve() for root in allow),
+        version=(number, commit.strip("()")),
+    )
+    run(setup, console, errand)
+
+
+def _errand(riff: Path | None) -> Errand:
+    """The riff to continue. Raises :class:`NoFile` before anything is started for a riff that is not there."""
+    path = (riff or default_riff()).expanduser().resolve()
+    if not path.is_file():
+        raise NoFile(f"there is no file '{path}'; give the path of a riff")
+    return Errand(path, style=style_of_riff(path))
+
+
+def _log(verbose: bool) -> None:
+    handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", handlers=[handler])

@@ -1,0 +1,201 @@
+"""The session: OSC on one side, the engine and the audio process on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.osc.addresses import TABLE
+from bridge.osc.endpoint import OscEndpoint, Peer
+from bridge.osc.subscribers import Subscribers
+from bridge.session.dispatch import Dispatcher
+from bridge.session.handlers import Desk, Handlers
+from bridge.session.jobs import JobBook
+from bridge.session.notices import Notices, Sendable
+from bridge.session.playback import Player
+from bridge.session.primes import PrimeDesk
+from bridge.session.sound import Sound, SoundEvents, SoundSetup
+from bridge.supervision.engine_client import EngineClient, EngineSetup, EngineState
+from engine.errors import NotReady, SegueError
+from engine.host.protocol import Failed, PrimeReady, Ready, Report
+
+log = logging.getLogger("segue")
+
+
+@dataclass(frozen=True)
+class SessionSetup:
+    """What a session is started with.
+
+    ``port`` 0 takes a free one. ``takes``: where takes are filed. ``roots``: folders that clients on other hosts
+    may name files in. ``version``: (number, commit).
+    """
+
+    host: str
+    port: int
+    takes: Path
+    engine: EngineSetup
+    sound: SoundSetup
+    roots: tuple[Path, ...] = ()
+    version: tuple[str, str] = ("0", "")
+
+
+class Session:
+    """One running Segue. ``ended`` is set when a client asked for the end."""
+
+    def __init__(self, setup: SessionSetup) -> None:
+        self._setup = setup
+        self.ended = asyncio.Event()
+        self.address: Peer = (setup.host, setup.port)
+        self.endpoint = OscEndpoint(lambda messages, peer: self._dispatcher.packet(messages, peer))
+        self._subscribers = Subscribers()
+        self._notices = Notices(self.endpoint, self._subscribers)
+        self.engine = EngineClient(setup.engine, self._engine_says, self._engine_state)
+        self.sound = Sound(
+            setup.sound, SoundEvents(self._sound_finished, self._sound_unplayable, self._tell_people)
+        )
+        self._player = Player(self.sound, self._notices, self._changed)
+        self._primes = PrimeDesk(self.engine.send, self._notices, self._advance)
+        self._jobs = JobBook(
+            send=self.engine.send,
+            engine_ready=self._engine_ready_or_none,
+            playback=self._player,
+            notices=self._notices,
+            takes_folder=str(setup.takes),
+            on_change=self._changed,
+        )
+        self._handlers = Handlers(self._desk())
+        self._dispatcher = Dispatcher(TABLE, self._handlers.by_name(), self._subscribers, self._notices)
+        self._published_state = ""
+        self._settled = asyncio.Event()
+
+    def _desk(self) -> Desk:
+        return Desk(
+            notices=self._notices,
+            subscribers=self._subscribers,
+            primes=self._primes,
+            jobs=self._jobs,
+            player=self._player,
+            engine_ready=self._engine_ready,
+            status=self.status,
+            quit=self.ended.set,
+            roots=(*self._setup.roots, self._setup.takes),
+            version=self._setup.version,
+        )
+
+    async def start(self) -> None:
+        """Open the port, then start the two other processes; returns before the model is loaded.
+
+        Raises :class:`Busy` when the port is taken and :class:`NoDevice` when the audio device is not there.
+        """
+        self.address = await self.endpoint.listen(self._setup.host, self._setup.port)
+        await self.engine.start()
+        await self.sound.start()
+
+    async def wait_ready(self) -> Ready:
+        """Wait until the model is loaded. Raises what kept it from loading."""
+        await self._settled.wait()
+        if self.engine.failure is not None:
+            raise self.engine.failure
+        return self._engine_ready()
+
+    async def stop(self) -> None:
+        """End both processes, remove the rings and close the port."""
+        self.endpoint.close()
+        await asyncio.gather(self.engine.stop(), self.sound.close())
+        self._player.close()
+
+    @property
+    def takes(self) -> Path:
+        """Where takes are filed."""
+        return self._setup.takes
+
+    def kill(self) -> None:
+        """End both processes at once."""
+        self.engine.kill()
+        self.sound.kill()
+
+    # -- state ---------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """starting, loading, restarting, failed, or once the engine is ready: idle, generating, streaming."""
+        if self.engine.state is not EngineState.READY:
+            return str(self.engine.state)
+        if self._player.playing:
+            return "streaming"
+        return "generating" if self._jobs.running is not None else "idle"
+
+    def status(self) -> tuple[Sendable, ...]:
+        """Arguments of ``/segue/status.reply``: state model device queue job progress eta_s fill_s xruns vram_gb."""
+        job = self._jobs.running
+        ready = self.engine.ready
+        return (
+            self.state,
+            ready.model if ready else self._setup.engine.model,
+            self.sound.device,
+            self._jobs.waiting,
+            job.id if job else "",
+            float(job.progress) if job else 0.0,
+            float(job.eta_seconds) if job else 0.0,
+            float(self._player.fill_seconds),
+            self.sound.xruns,
+            0.0,
+        )
+
+    def _changed(self) -> None:
+        if self.state != self._published_state:
+            self._published_state = self.state
+            self._notices.publish("/segue/state", self.state)
+
+    def _tell_people(self, sentence: str) -> None:
+        log.warning(sentence)
+        self._notices.publish("/segue/error", sentence)
+
+    # -- engine --------------------------------------------------------------------------------------------
+
+    def _engine_ready(self) -> Ready:
+        if self.engine.state is not EngineState.READY or self.engine.ready is None:
+            raise self.engine.not_ready()
+        return self.engine.ready
+
+    def _engine_ready_or_none(self) -> Ready | None:
+        try:
+            return self._engine_ready()
+        except NotReady:
+            return None
+
+    def _advance(self) -> None:
+        self._jobs.advance()
+
+    def _engine_state(self, state: EngineState, sentence: str) -> None:
+        if state is EngineState.RESTARTING:
+            self._jobs.engine_died()
+            self._tell_people(sentence)
+        elif state is EngineState.FAILED:
+            error: SegueError = self.engine.not_ready()
+            self._primes.engine_has_failed(error)
+            self._jobs.engine_has_failed(error)
+            self._tell_people(sentence)
+        if state in (EngineState.READY, EngineState.FAILED):
+            self._settled.set()
+        self._changed()
+
+    def _engine_says(self, report: Report) -> None:
+        if isinstance(report, Ready):
+            self._primes.engine_is_back()
+            self._jobs.engine_is_back()
+        elif isinstance(report, PrimeReady):
+            self._primes.ready(report)
+        elif isinstance(report, Failed):
+            if not self._primes.failed(report):
+                log.info("the engine refused '%s': %s", report.tag, report.message)
+        elif report.kind != "heartbeat":
+            self._jobs.report(report)
+
+    def _sound_unplayable(self, ring: str) -> None:
+        self._player.unplayable(ring)
+
+    def _sound_finished(self, ring: str, frames: int, underruns: int) -> None:
+        self._player.finished(ring, frames, underruns)

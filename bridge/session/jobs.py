@@ -1,0 +1,295 @@
+"""Jobs: accepted, queued, run one after the other, and ended exactly once."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from bridge.osc.endpoint import Peer
+from bridge.session.notices import Notices
+from bridge.session.primes import Prime
+from bridge.session.settings import Settings, build_request
+from engine.errors import NoJob, NotReady, OutOfRange, QueueFull, SegueError
+from engine.host.protocol import (
+    Cancel,
+    Command,
+    Generate,
+    JobCancelled,
+    JobFailed,
+    JobState,
+    Ready,
+    TakeDone,
+)
+from engine.request import Request, Style
+
+ADDRESS = "/segue/generate"
+MAX_JOBS = 16
+NOTICE_INTERVAL_SECONDS = 0.1
+MOST_DEATHS = 3  # of the engine in a row, without progress, before a job is given up
+TERMINAL = frozenset({"done", "failed", "cancelled"})
+
+
+class Playback(Protocol):
+    """What jobs need of the player (bridge/session/playback.py)."""
+
+    def open(self, job: str, frames: int, rate: int, fidelity: str) -> str:
+        """Make the ring of a job's first take, unless there is one; returns its name."""
+
+    def written(self, job: str) -> int:
+        """Frames of the continuation that the engine has put into the job's ring."""
+
+    def drop(self, job: str) -> None:
+        """The job will not go on: stop what plays of it."""
+
+
+@dataclass
+class Job:
+    """One accepted ``/segue/generate``: a snapshot of what was set then, and how far it has come."""
+
+    id: str
+    settings: Settings
+    seconds: float | None
+    style: Style
+    prime: Prime
+    requester: Peer
+    request_tag: str
+    phase: str = "queued"
+    progress: float = 0.0
+    eta_seconds: float = 0.0
+    request: Request | None = None
+    takes_done: int = 0
+    folder: str = ""
+    deaths: int = 0
+    noticed_at: float = field(default=0.0, repr=False)
+
+
+class JobBook:
+    """The queue of jobs; the first one runs. At most :data:`MAX_JOBS` wait or run.
+
+    ``engine_ready`` gives the engine's :class:`Ready` while it can take commands, else None.
+    """
+
+    def __init__(
+        self,
+        *,
+        send: Callable[[Command], None],
+        engine_ready: Callable[[], Ready | None],
+        playback: Playback,
+        notices: Notices,
+        takes_folder: str,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.running: Job | None = None
+        self._queue: deque[Job] = deque()
+        self._send = send
+        self._engine_ready = engine_ready
+        self._playback = playback
+        self._notices = notices
+        self._takes_folder = takes_folder
+        self._on_change = on_change
+        self._jobs = 0
+        self._takes = 0
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that have not begun."""
+        return len(self._queue)
+
+    def new_id(self) -> str:
+        """The name of the next job. Raises :class:`QueueFull`."""
+        if len(self._queue) + (self.running is not None) >= MAX_JOBS:
+            raise QueueFull(f"{MAX_JOBS} jobs are waiting; cancel one or wait until one has ended")
+        self._jobs += 1
+        return f"J{self._jobs}"
+
+    def add(self, job: Job) -> None:
+        """Queue a job and run it when its turn comes."""
+        self._queue.append(job)
+        self._announce(job)
+        self.advance()
+
+    def advance(self) -> None:
+        """Start the next job if the engine is free, ready, and the job's prime is read."""
+        ready = self._engine_ready()
+        while (
+            self.running is None
+            and ready is not None
+            and self._queue
+            and self._queue[0].prime.settled.is_set()
+        ):
+            job = self._queue.popleft()
+            try:
+                self._start(job, ready)
+            except ValidationError as error:
+                self._fail(job, OutOfRange(error.errors()[0]["msg"].removeprefix("Value error, ")))
+            except SegueError as error:
+                self._fail(job, error)
+        self._on_change()
+
+    def _start(self, job: Job, ready: Ready) -> None:
+        if job.prime.error is not None:
+            raise job.prime.error
+        job.request = build_request(
+            job.settings,
+            model=ready.model,
+            rate=ready.rate,
+            prime=job.prime.ref,
+            bpm=job.prime.bpm,
+            style=job.style,
+            seconds=job.seconds,
+        )
+        self.running = job
+        job.phase = "running"
+        self._send_generate(job, ready.rate)
+        self._announce(job)
+
+    def _send_generate(self, job: Job, rate: int) -> None:
+        """Give the engine what is left of a job: all of it at first, the unfinished takes after a restart."""
+        assert job.request is not None
+        request = job.request.model_copy(update={"seed": job.request.seed + job.takes_done})
+        ring, given = None, 0
+        if job.takes_done == 0:
+            ring = self._playback.open(job.id, request.frames, rate, request.fidelity)
+            given = self._playback.written(job.id)
+        self._send(
+            Generate(
+                job=job.id,
+                request=request,
+                takes=job.settings.takes - job.takes_done,
+                folder=self._takes_folder,
+                ring=ring,
+                ring_from=given,
+                resume=[job.folder] if job.folder else [],
+            )
+        )
+
+    def engine_is_back(self) -> None:
+        """The engine was replaced: the running job goes on where its last window ended."""
+        job, ready = self.running, self._engine_ready()
+        if job is None or ready is None:
+            self.advance()
+        elif job.phase == "cancelling":
+            self._end(job, "cancelled")
+        elif job.deaths >= MOST_DEATHS:
+            self._fail(
+                job,
+                SegueError(f"the engine died {job.deaths} times on this job; its finished windows are kept"),
+            )
+        else:
+            self._send_generate(job, ready.rate)
+
+    def engine_died(self) -> None:
+        """The engine is gone; the running job stays running until the next one takes it over."""
+        if self.running is not None:
+            self.running.deaths += 1
+
+    def engine_has_failed(self, error: SegueError) -> None:
+        """No engine will come back: every job fails."""
+        jobs = [job for job in (self.running, *self._queue) if job is not None]
+        self._queue.clear()
+        for job in jobs:
+            self._fail(job, error)
+
+    def cancel(self, job_id: str | None) -> str:
+        """Cancel a job, or without a name the running or else the next one; returns its name.
+
+        Raises :class:`NoJob`.
+        """
+        candidates = [
+            job for job in (self.running, *self._queue) if job is not None and job_id in (None, job.id)
+        ]
+        if not candidates:
+            raise NoJob(
+                f"there is no job {job_id} queued or running" if job_id else "no job is queued or running"
+            )
+        job = candidates[0]
+        if job is not self.running:
+            self._queue.remove(job)
+            self._end(job, "cancelled")
+            return job.id
+        job.phase = "cancelling"
+        self._playback.drop(job.id)
+        try:
+            self._send(Cancel(job=job.id))
+        except NotReady:  # it died with the job: nothing is left to stop
+            self._end(job, "cancelled")
+        return job.id
+
+    def report(self, report: JobState | TakeDone | JobFailed | JobCancelled) -> None:
+        """What the engine says about the running job; reports about jobs that have ended are ignored."""
+        job = self.running
+        if job is None or report.job != job.id:
+            return
+        if isinstance(report, JobState):
+            self._progress(job, report)
+        elif isinstance(report, TakeDone):
+            self._take_done(job, report)
+        elif isinstance(report, JobFailed):
+            self._fail(job, SegueError(report.message, code=report.code, slug=report.slug))
+        else:
+            self._end(job, "cancelled")
+
+    def _progress(self, job: Job, report: JobState) -> None:
+        if report.take_folder:
+            job.folder = report.take_folder
+        if report.progress > job.progress:
+            job.deaths = 0
+        job.progress, job.eta_seconds = report.progress, report.eta_seconds
+        if job.phase == "cancelling":
+            return
+        job.phase = report.state
+        now = time.monotonic()
+        if report.state == "window" or now - job.noticed_at >= NOTICE_INTERVAL_SECONDS:
+            job.noticed_at = now
+            self._announce(job)
+
+    def _take_done(self, job: Job, report: TakeDone) -> None:
+        job.takes_done += 1
+        job.folder = ""
+        self._takes += 1
+        assert job.request is not None
+        name = report.folder.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+        bpm = float(job.request.bpm or 0.0)
+        values = (self._takes, name, "", float(report.seconds), bpm, report.seed, 0, "done", report.wav)
+        self._notices.publish("/segue/take", *values, also=job.requester)
+        if report.last:
+            self._end(job, "done")
+
+    def _fail(self, job: Job, error: SegueError) -> None:
+        self._notices.fail(job.requester, job.request_tag, ADDRESS, error)
+        self._end(job, "failed")
+
+    def _end(self, job: Job, phase: str) -> None:
+        """The one place where a job ends."""
+        assert job.phase not in TERMINAL
+        job.phase = phase
+        job.eta_seconds = 0.0
+        if phase == "done":
+            job.progress = 1.0
+        else:
+            self._playback.drop(job.id)
+        if self.running is job:
+            self.running = None
+        self._announce(job)
+        self.advance()
+
+    def _announce(self, job: Job) -> None:
+        """``/segue/job job phase progress eta_s``; the last one of a job carries its ``#req``."""
+        phase = "running" if job.phase == "cancelling" else job.phase
+        tag = job.request_tag if phase in TERMINAL else ""
+        values = (job.id, phase, float(job.progress), float(job.eta_seconds))
+        self._notices.publish("/segue/job", *values, also=job.requester, request_tag=tag)
+
+    def announce_all(self, peer: Peer) -> None:
+        """Tell one client about every job that has not ended."""
+        for job in (self.running, *self._queue):
+            if job is not None:
+                phase = "running" if job.phase == "cancelling" else job.phase
+                self._notices.reply(
+                    peer, "/segue/job", job.id, phase, float(job.progress), float(job.eta_seconds)
+                )

@@ -1,0 +1,39 @@
+"""What ``/segue/style`` accepts: presets, genres and artists by name, and mixes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from engine.request import Style
+from presets import factory_presets, resolve_style
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class StyleChoice:
+    """A chosen style: its name as given, its 1-based place in the list (0 for a mix), and what it stands for."""
+
+    name: str = UNKNOWN
+    index: int = 0
+    style: Style = field(default_factory=Style)
+
+
+class StyleList:
+    """The names that a model with these labels can be given, presets first. ``names``: (name, kind) pairs."""
+
+    def __init__(self, artists: Sequence[str], genres: Sequence[str]) -> None:
+        self._artists, self._genres = artists, genres
+        self.names: list[tuple[str, str]] = [
+            *((preset.name, "preset") for preset in factory_presets().values()),
+            *((genre, "genre") for genre in genres if genre != UNKNOWN),
+            *((artist, "artist") for artist in artists if artist != UNKNOWN),
+        ]
+
+    def choose(self, name: str) -> StyleChoice:
+        """The style called ``name``; "" stands for no style. Raises what :func:`presets.resolve_style` raises."""
+        name = name.strip() or UNKNOWN
+        style = resolve_style(name, self._artists, self._genres)
+        places = [index for index, (known, _) in enumerate(self.names, 1) if known.lower() == name.lower()]
+        return StyleChoice(name, places[0] if places else 0, style)

@@ -1,0 +1,361 @@
+"""A session over real UDP, with the mock engine in a process of its own and the real audio process."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from bridge.session.core import SessionSetup
+from bridge.session.sound import SoundSetup
+from bridge.supervision.engine_client import EngineSetup
+from engine.errors import Busy
+from tests.bridge.client import OscClient
+from tests.bridge.conftest import MOCK, RunningSession, StartSession, wait_idle
+from tests.bridge.mock_engine import sine
+
+
+def prime(client: OscClient, riff: Path) -> None:
+    client.send("/segue/prime/file", str(riff))
+    client.wait("/segue/done", "/segue/prime/file")
+
+
+def test_test_version_and_status(ready: OscClient):
+    assert ready.ask("/segue/test") == ("ok",)
+    name, _version, protocol, _commit = ready.ask("/segue/version", reply="/segue/version.reply")
+    assert (name, protocol) == ("segue", 1)
+    status = ready.ask("/segue/status", reply="/segue/status.reply")
+    assert status == ("idle", "mock", "none", 0, "", 0.0, 0.0, 0.0, 0, 0.0)
+
+
+def test_a_riff_goes_in_and_a_take_comes_out(ready: OscClient, riff: Path):
+    ready.send("/segue/notify", 1)
+    assert ready.wait("/segue/done", "/segue/notify") == ("/segue/notify", 1, 600)
+    ready.send("/segue/prime/file", str(riff), "#p")
+    prime(ready, riff)
+    assert ready.wait("/segue/fail", "/segue/prime/file")[1:3] == (400, "bad_args")  # the tag leads, never trails
+    assert ready.wait("/segue/prime", "P1") == ("P1", 2.0, 0.0, "riff.wav")
+    ready.send("/segue/param/seed", 7)
+    ready.send("/segue/generate", "#g", 1.5)
+    _, job, tag = ready.wait("/segue/done", "/segue/generate")
+    assert tag == "#g"
+    _, name, _, seconds, _, seed, _, state, path = ready.wait("/segue/take", 1)
+    assert (name, seconds, seed, state) == (f"{job}_s7", 1.5, 7, "done")
+    assert ready.wait("/segue/job", job, "done") == (job, "done", 1.0, 0.0, "#g")
+    assert ready.wait("/segue/playing", job, "end")[2] == 1.5
+    samples, rate = sf.read(path, dtype="float32")
+    assert rate == 44_100 and np.array_equal(samples, sine(7, 0, 66_150))
+
+
+def test_what_is_played_is_the_take(start_session: StartSession, riff: Path, tmp_path: Path):
+    sink = tmp_path / "heard.wav"
+    running = start_session(device=f"file:{sink}")
+    client = running.client()
+    wait_idle(client)
+    client.send("/segue/notify", 1)
+    prime(client, riff)
+    client.send("/segue/param/seed", 3)
+    client.send("/segue/generate", 1.25)
+    client.wait("/segue/playing", "J1", "end")
+    assert client.ask("/segue/status", reply="/segue/status.reply")[2] == f"file:{sink}"
+    running.stop()
+    heard, _ = sf.read(sink, dtype="float32")
+    take = sine(3, 0, 55_125)
+    begin = int(np.argmax(heard != 0.0)) - 1  # the sine begins with one zero
+    assert np.max(np.abs(heard[begin : begin + take.size] - take)) < 2**-23
+
+
+def test_jobs_are_told_to_every_subscriber_and_answers_to_the_sender_only(start_session: StartSession, riff: Path):
+    running = start_session()
+    one, two = running.client(), running.client()
+    wait_idle(one)
+    one.send("/segue/notify", 1)
+    two.send("/segue/notify", 1)
+    assert two.wait("/segue/done", "/segue/notify")[1] == 2
+    prime(one, riff)
+    one.send("/segue/generate", 0.5)
+    for client in (one, two):
+        client.wait("/segue/job", "J1", "done")
+    heard = one.drain() + two.drain()
+    assert [address for address, _ in two.heard if address == "/segue/done"] == []
+    assert not [values for address, values in heard if address == "/segue/fail"]
+
+
+def test_every_job_ends_in_exactly_one_terminal_state(ready: OscClient, riff: Path):
+    ready.send("/segue/notify", 1)
+    prime(ready, riff)
+    for _ in range(4):
+        ready.send("/segue/generate", 1.5)
+    ready.wait("/segue/done", "/segue/generate", "J4")
+    ready.send("/segue/cancel", "J3")  # queued
+    ready.wait("/segue/job", "J1", "running")
+    ready.send("/segue/cancel")  # running
+    assert ready.wait("/segue/done", "/segue/cancel", "J1")
+    ready.wait("/segue/job", "J4", "done", timeout=20)
+    states = {"J3": ["cancelled"], "J1": ["cancelled"], "J2": ["done"], "J4": ["done"]}
+    told: dict[str, list[str]] = {job: [] for job in states}
+    told["J4"].append("done")
+    for address, values in ready.drain():
+        if address == "/segue/job" and values[1] in ("done", "failed", "cancelled"):
+            told[values[0]].append(values[1])
+    assert told == states
+    ready.send("/segue/cancel", "J1")
+    assert ready.wait("/segue/fail", "/segue/cancel")[1:4] == (404, "no_job", "there is no job J1 queued or running")
+
+
+def test_notices_go_to_the_port_that_was_named_and_end_with_the_subscription(ready: OscClient):
+    other = OscClient(ready.target[1])
+    ready.send("/segue/notify", 1, other.port, 30)
+    assert ready.wait("/segue/done", "/segue/notify")[2] == 30
+    assert other.wait("/segue/param/fidelity") == ("full",)
+    other.drain()
+    ready.send("/segue/param/bars", 2)
+    assert other.wait("/segue/param/bars") == (2.0,)
+    ready.send("/segue/notify", 0)
+    ready.wait("/segue/done", "/segue/notify")
+    ready.send("/segue/param/bars", 3)
+    assert ready.wait("/segue/param/bars", 3.0)
+    assert other.drain() == []
+
+
+def test_properties_answer_on_their_own_address_and_follow_each_other(ready: OscClient):
+    assert ready.ask("/segue/param/temperature") == (pytest.approx(0.98),)
+    ready.send("/segue/notify", 1)
+    ready.drain()
+    ready.send("/segue/param/top_k", 40)
+    ready.send("/segue/param/top_p", 0.9)
+    assert ready.drain() == [
+        ("/segue/param/top_k", (40,)),
+        ("/segue/param/top_p", (pytest.approx(0.9),)),
+        ("/segue/param/top_k", (0,)),
+    ]
+    ready.send("/segue/param/se*")
+    assert {address for address, _ in ready.drain()} == {f"/segue/param/{n}" for n in ("seconds", "seed", "seed_lock")}
+
+
+def test_styles_are_resolved_listed_and_refused(ready: OscClient):
+    assert ready.ask("/segue/style") == ("unknown", 0)
+    assert ready.ask("/segue/style", "lofi")[0] == "lofi"
+    assert ready.ask("/segue/style", "house:0.7+lofi:0.3") == ("house:0.7+lofi:0.3", 0)
+    code, slug, message = ready.ask("/segue/style", "hause", reply="/segue/fail")[1:4]
+    assert (code, slug) == (404, "no_style") and "house" in message
+    ready.send("/segue/styles")
+    (total,) = ready.wait("/segue/styles.end")
+    items = [values for address, values in ready.heard if address == "/segue/styles.item"]
+    assert [item[0] for item in items] == list(range(1, total + 1))
+    assert ("lofi", "genre") in [item[1:] for item in items]
+    assert ("neon_atlas", "artist") in [item[1:] for item in items]
+
+
+def test_a_bundle_sets_first_and_generates_then(ready: OscClient, riff: Path):
+    ready.send("/segue/notify", 1)
+    prime(ready, riff)
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for address, value in (("/segue/generate", None), ("/segue/param/seed", 99), ("/segue/param/seconds", 0.5)):
+        message = OscMessageBuilder(address)
+        if value is not None:
+            message.add_arg(value)
+        bundle.add_content(message.build())
+    ready.send_raw(bundle.build().dgram)
+    take = ready.wait("/segue/take")
+    assert (take[3], take[5]) == (0.5, 99)
+
+
+def test_sync_waits_for_earlier_requests(ready: OscClient, tmp_path: Path, riff: Path):
+    slow = tmp_path / "slow.wav"
+    shutil.copy(riff, slow)
+    ready.send("/segue/prime/file", str(slow))
+    ready.send("/segue/sync", 42)
+    ready.wait("/segue/synced", 42)
+    assert [values[0] for address, values in ready.heard if address == "/segue/done"] == ["/segue/prime/file"]
+
+
+def test_generate_right_after_the_prime_waits_for_it(ready: OscClient, tmp_path: Path, riff: Path):
+    slow = tmp_path / "slow_120bpm.wav"
+    shutil.copy(riff, slow)
+    ready.send("/segue/notify", 1)
+    ready.send("/segue/prime/file", str(slow))
+    ready.send("/segue/param/bars", 0.25)
+    ready.send("/segue/generate")
+    take = ready.wait("/segue/take")
+    assert take[3:5] == (0.5, 120.0)  # a quarter of a bar of four beats at 120 beats a minute, from the file's name
+
+
+def test_several_takes_have_following_seeds(ready: OscClient, riff: Path):
+    ready.send("/segue/notify", 1)
+    prime(ready, riff)
+    ready.send("/segue/param/takes", 3)
+    ready.send("/segue/param/seed", 10)
+    ready.send("/segue/generate", 0.2)
+    assert [ready.wait("/segue/take", n)[5] for n in (1, 2, 3)] == [10, 11, 12]
+    ready.wait("/segue/job", "J1", "done")
+    assert ready.ask("/segue/param/seed") == (10,)  # set by hand, so it is locked
+    ready.send("/segue/param/seed_lock", 0)
+    ready.send("/segue/generate", 0.2)
+    ready.wait("/segue/job", "J2", "done")
+    assert ready.ask("/segue/param/seed") != (10,)
+
+
+def test_panic_silences_and_the_job_goes_on(ready: OscClient, riff: Path):
+    ready.send("/segue/notify", 1)
+    prime(ready, riff)
+    ready.send("/segue/generate", 8.0)
+    ready.wait("/segue/playing", "J1", "start")
+    ready.send("/segue/panic")
+    assert ready.wait("/segue/playing", "J1", "stopped")[2] < 8.0
+    ready.wait("/segue/job", "J1", "done")
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "values", "code", "slug", "words"),
+    [
+        ("/segue/generate", (), 409, "no_prime", "there is no prime yet; send /segue/prime/file"),
+        ("/segue/prime/file", ("/nowhere/riff.wav",), 404, "no_file", "/nowhere/riff.wav is not there"),
+        ("/segue/prime/file", ("riff.wav",), 404, "no_file", "the path 'riff.wav' is relative; give the whole path"),
+        ("/segue/param/seed", (-1,), 422, "out_of_range", "a whole number from 0 to 2147483647, not -1"),
+        ("/segue/param/bpm", (5.0,), 422, "out_of_range", "bpm is 5; it must be 0 (that of the prime) or from 20 to 400"),
+        ("/segue/param/temperature", ("hot",), 400, "bad_args", "not the text 'hot'"),
+        ("/segue/pram/seed", (), 404, "unknown_address", "the nearest address is /segue/param/seed"),
+        ("/live/test", (), 404, "unknown_address", "nothing answers to /live/test"),
+        ("/segue/cancel", (), 404, "no_job", "no job is queued or running"),
+        ("/segue/style", ("",), None, "", ""),
+    ],
+)
+def test_failures_are_named(ready: OscClient, address: str, values: tuple[object, ...], code, slug: str, words: str):
+    ready.send(address, *values)
+    if code is None:
+        assert ready.wait(address) == ("unknown", 0)
+        return
+    where, *told = ready.wait("/segue/fail")
+    assert (where, told[0], told[1]) == (address, code, slug) and words in told[2]
+
+
+def test_the_request_tag_comes_back_with_a_failure(ready: OscClient):
+    ready.send("/segue/generate", "#42")
+    assert ready.wait("/segue/fail")[-1] == "#42"
+    ready.send("/segue/param/seed", "#43", -1)
+    assert ready.wait("/segue/fail")[-1] == "#43"
+
+
+def test_bars_without_a_tempo_fail_with_a_sentence(ready: OscClient, riff: Path):
+    ready.send("/segue/notify", 1)
+    prime(ready, riff)
+    ready.send("/segue/param/bars", 2)
+    ready.send("/segue/generate")
+    ready.wait("/segue/job", "J1", "failed")
+    assert "a length in bars needs a tempo" in ready.wait("/segue/fail", "/segue/generate")[3]
+
+
+def test_a_bad_prime_leaves_the_good_one(ready: OscClient, riff: Path):
+    prime(ready, riff)
+    ready.send("/segue/prime/file", "/nowhere/riff.wav")
+    ready.wait("/segue/fail", "/segue/prime/file")
+    ready.send("/segue/generate", 0.2)
+    ready.wait("/segue/done", "/segue/generate")
+
+
+def test_the_seventeenth_job_is_refused(start_session: StartSession, riff: Path):
+    client = start_session(speed=0.5).client()
+    wait_idle(client)
+    prime(client, riff)
+    for _ in range(17):
+        client.send("/segue/generate", 30.0)
+    address, code, slug, message = client.wait("/segue/fail")
+    assert (address, code, slug) == ("/segue/generate", 429, "queue_full")
+    assert message == "16 jobs are waiting; cancel one or wait until one has ended"
+
+
+def test_requests_while_the_model_is_loading_are_refused(start_session: StartSession, riff: Path):
+    client = start_session(load_seconds=1.5).client()
+    client.send("/segue/prime/file", str(riff))
+    assert client.wait("/segue/fail", "/segue/prime/file")[1:3] == (503, "not_ready")
+    wait_idle(client)
+
+
+def test_a_model_that_is_not_there_is_reported(start_session: StartSession):
+    running = start_session(model="absent")
+    client = running.client()
+    for _ in range(200):
+        status = client.ask("/segue/status", reply="/segue/status.reply")
+        if status[0] == "failed":
+            break
+        client.drain(0.05)
+    client.send("/segue/generate")
+    sentence = client.wait("/segue/fail")[3]
+    assert sentence == "the engine has failed: the model 'absent' is not installed; use starter"
+
+
+def test_a_port_in_use_is_named(start_session: StartSession, tmp_path: Path):
+    taken = start_session().port
+    engine = EngineSetup(model="mock", target=MOCK)
+    with pytest.raises(Busy, match=f"port {taken} is in use.*quit it or use --port"):
+        RunningSession(SessionSetup("127.0.0.1", taken, tmp_path, engine, SoundSetup("none")))
+
+
+def test_paths_from_other_hosts_must_lie_in_an_open_folder(start_session: StartSession, riff: Path, tmp_path: Path):
+    open_folder = tmp_path / "open"
+    open_folder.mkdir()
+    shutil.copy(riff, open_folder / "riff.wav")
+    (open_folder / "link.wav").symlink_to(riff)
+    own = own_address()
+    client = start_session(setup={"host": own, "roots": (open_folder,)}).client()
+    client.socket.close()
+    client.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.socket.bind((own, 0))
+    client.target = (own, client.target[1])
+    wait_idle(client)
+    for path in (riff, open_folder / "link.wav", open_folder / ".." / "riff.wav"):
+        client.send("/segue/prime/file", str(path))
+        assert client.wait("/segue/fail")[1:3] == (403, "path_not_allowed")
+    client.send("/segue/prime/file", str(open_folder / "riff.wav"))
+    assert client.wait("/segue/done", "/segue/prime/file")[2] == 2.0
+    client.send("/segue/quit")
+    assert client.wait("/segue/fail", "/segue/quit")[1:3] == (403, "not_local")
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: nothing is sent
+        except OSError:
+            pytest.skip("this machine has only its loopback address")
+        return probe.getsockname()[0]
+
+
+# -- foreign clients ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("oscsend") is None, reason="liblo-tools (oscsend, oscdump) is not installed")
+def test_liblo_drives_a_session(ready: OscClient, riff: Path):
+    port, other = str(ready.target[1]), OscClient(0)
+    free = other.port
+    other.close()
+    dump = subprocess.Popen(["oscdump", "-L", str(free)], stdout=subprocess.PIPE, text=True)
+    try:
+        for arguments in (
+            ["/segue/notify", "ii", "1", str(free)],
+            ["/segue/prime/file", "s", str(riff)],
+            ["/segue/param/seed", "f", "5"],
+            ["/segue/param/seconds", "d", "0.5"],
+            ["/segue/generate", "T"],
+        ):
+            subprocess.run(["oscsend", "127.0.0.1", port, *arguments], check=True)
+        assert dump.stdout is not None
+        for line in dump.stdout:
+            if "/segue/take " in line:
+                break
+        assert '"J1_s5"' in line and " 0.500000 " in line
+    finally:
+        dump.kill()
+        dump.wait()
