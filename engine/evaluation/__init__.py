@@ -1,0 +1,1 @@
+"""Measuring a model: codec, priors and continuations, against baselines (`segue eval`)."""
