@@ -15,6 +15,9 @@ from click.testing import CliRunner
 from bridge.cli import checks, segue
 from bridge.cli.checks import Finding, Level
 from bridge.cli.folders import default_takes
+from tests.rig.jack import JackServer, jack_server
+
+__all__ = ["jack_server"]
 
 
 @pytest.fixture
@@ -67,6 +70,12 @@ def test_sound_devices_are_counted(stand_in: Path) -> None:
     assert finding.level is Level.OK
     assert finding.detail.startswith("5 output devices: Card 1 (ALSA, 48000 Hz); ")
     assert finding.detail.endswith("Card 3 (ALSA, 48000 Hz) and 2 more")
+
+
+def test_a_real_sound_server_is_found(jack_server: JackServer) -> None:
+    finding = checks.check_sound()
+    assert finding.level is Level.OK
+    assert "JACK Audio Connection Kit, 44100 Hz" in finding.detail
 
 
 def test_a_sound_server_that_hangs_is_given_up(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,139 @@
+"""The whole path: riff over OSC, engine, ring, audio process, take. Real processes, a model of random weights."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import pytest
+import soundfile
+
+from tests.host.tiny import make_tiny_model, write_riff
+from tests.rig.jack import JackServer, Recorder, jack_server, recorder, wait_until
+
+__all__ = ["jack_server", "recorder"]
+
+SEGUE = Path(sys.executable).with_name("segue")
+BPM, BARS, RATE = 400, 4, 44_100
+FRAMES = BARS * 4 * 60 * RATE // BPM
+FADE = round(0.02 * RATE)  # fades at start and end are shorter than this
+PCM_24 = 2.0**-23
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def segue(tmp_path: Path, model: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs ``segue serve --once`` on a riff with its tempo in its name."""
+    riff = write_riff(tmp_path / f"riff_{BPM}bpm.wav", seconds=0.6)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        fixed = [
+            "--model",
+            str(model),
+            "--riff",
+            str(riff),
+            "--takes",
+            str(tmp_path / "takes"),
+            "--port",
+            "0",
+        ]
+        # A sound server of this machine is not this test's: only one that a fixture started is found.
+        environment = {"JACK_DEFAULT_SERVER": "none-of-this-name", "JACK_NO_START_SERVER": "1", **os.environ}
+        return subprocess.run(
+            [SEGUE, "serve", "--once", *fixed, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+
+    return run
+
+
+def the_take(printed: str) -> npt.NDArray[np.float32]:
+    """The one take that was printed, shape [frames], having checked its format."""
+    paths = re.findall(r"^take: (.+)$", printed, re.M)
+    assert len(paths) == 1, printed
+    info = soundfile.info(paths[0])
+    assert (info.subtype, info.samplerate, info.channels, info.frames) == ("PCM_24", RATE, 1, FRAMES)
+    samples: npt.NDArray[np.float32] = soundfile.read(paths[0], dtype="float32")[0]
+    assert np.abs(samples).max() > 0.001
+    return samples
+
+
+def assert_heard(heard: npt.NDArray[np.float32], take: npt.NDArray[np.float32]) -> None:
+    """``heard`` holds ``take`` in one piece, apart from fades at its ends."""
+    inside = take[FADE:-FADE]
+    loudest = int(np.abs(inside).argmax())
+    probe = inside[loudest : loudest + 64]
+    windows = np.lib.stride_tricks.sliding_window_view(heard, len(probe))
+    error = np.abs(windows - probe).max(axis=1)
+    at = int(error.argmin()) - loudest
+    assert at >= 0
+    found = heard[at : at + len(inside)]
+    assert len(found) == len(inside)
+    assert np.abs(found - inside).max() <= PCM_24
+
+
+def test_without_a_device_it_plays_into_a_file_and_says_so(
+    segue: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    played = tmp_path / "played.wav"
+    done = segue("--device", f"file:{played}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no device plays" in done.stdout
+    heard = soundfile.read(played, dtype="float32", always_2d=True)[0]
+    assert_heard(np.ascontiguousarray(heard[:, 0]), the_take(done.stdout))
+
+
+def test_what_a_sound_server_gets_is_the_take(
+    jack_server: JackServer, recorder: Recorder, segue: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = segue()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no device plays" not in done.stdout
+    assert_heard(recorder.audio, the_take(done.stdout))
+
+
+def test_a_riff_that_is_not_audio_fails_in_one_sentence(
+    segue: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    broken = tmp_path / "notes.wav"
+    broken.write_text("not audio")
+    done = segue("--device", "none", "--riff", str(broken))
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("segue: ")
+    assert "notes.wav" in last
+
+
+def test_serving_ends_without_a_trace(tmp_path: Path, model: Path) -> None:
+    """Ctrl-C on a serving session: exit code 0 or 130, no process and no shared memory left."""
+    command = [SEGUE, "serve", "--model", str(model), "--device", "none", "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--takes", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert any("Ctrl-C" in line for line in lines)  # the status block: it serves
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 2
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode in (0, 130)
+    wait_until(lambda: not any(child.is_running() for child in children), what="children to end")
+    assert list(Path("/dev/shm").glob(f"segue-{process.pid}-*")) == []
