@@ -177,7 +177,7 @@ class Session:
             error: SegueError = self.engine.not_ready()
             self._primes.engine_has_failed(error)
             self._jobs.engine_has_failed(error)
-            self._tell_people(sentence)
+            self._tell_people(error.message)
         if state in (EngineState.READY, EngineState.FAILED):
             self._settled.set()
         self._changed()
