@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from engine.errors import SegueError
+
 
 @click.group()
 def corpus() -> None:
@@ -18,20 +20,32 @@ def corpus() -> None:
 @corpus.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the corpus.")
 @click.option("--songs", type=int, required=True, help="How many songs the corpus is to hold.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Every song follows from this and its number.")
-@click.option("--jobs", type=int, default=os.cpu_count() or 1, show_default="all cores", help="Processes at work.")
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="Every song follows from it and its number."
+)
+@click.option(
+    "--jobs", type=int, default=os.cpu_count() or 1, show_default="all cores", help="Processes at work."
+)
 @click.option("--minutes", type=float, help="Begin no song after this time; a later run goes on.")
+@click.option(
+    "--soundfont", type=click.Path(path_type=Path), help="Play acoustic parts of every second song from it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def make(out: Path, songs: int, seed: int, jobs: int, minutes: float | None, as_json: bool) -> None:
+def make(
+    out: Path, songs: int, seed: int, jobs: int, minutes: float | None, soundfont: Path | None, as_json: bool
+) -> None:
     """Make songs with their audio, MIDI and metadata; go on where an earlier run stopped."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from engine.corpus.make import make_corpus
+    from engine.corpus.soundfont import fluidsynth_present
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    columns = (TextColumn("songs"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[audio]:.1f} min of audio"),
-               TimeRemainingColumn())
+    if soundfont is not None and not fluidsynth_present():
+        click.echo("segue: fluidsynth is not installed, so our own voices play every part.", err=True)
+        soundfont = None
+    audio = TextColumn("{task.fields[audio]:.1f} min of audio")
+    columns = (TextColumn("songs"), BarColumn(), MofNCompleteColumn(), audio, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("songs", total=songs, audio=0.0)
         made = 0.0
@@ -41,14 +55,66 @@ def make(out: Path, songs: int, seed: int, jobs: int, minutes: float | None, as_
             made += seconds
             bar.update(task, completed=done, total=wanted, audio=made / 60)
 
-        manifest = make_corpus(out, songs, seed, jobs, minutes, step)
+        manifest = make_corpus(out, songs, seed, jobs, minutes, step, soundfont)
     if as_json:
         click.echo(json.dumps(manifest))
         return
     counts: dict[str, Any] = manifest["counts"]
-    state = "complete" if manifest["complete"] else f"{counts['songs']} of {songs}; run again to go on"
-    click.echo(f"{out}: {counts['songs']} songs, {manifest['seconds'] / 3600:.2f} h, {counts['held-out']} held out ({state})")
+    state = "complete" if manifest["complete"] else f"{counts['songs']} of {songs}: run again to go on"
+    hours = manifest["seconds"] / 3600
+    click.echo(f"{out}: {counts['songs']} songs, {hours:.2f} h, {counts['held-out']} held out ({state})")
+
+
+@corpus.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Draw a contact sheet of spectrograms to this PNG."
+)
+def show(folder: Path, as_json: bool, plot: Path | None) -> None:
+    """Print how many songs and minutes there are per genre, artist and tempo."""
+    from engine.corpus.show import contact_sheet, describe
+
+    figures = describe(folder)
+    if plot is not None:
+        drawn = contact_sheet(folder, plot)
+        click.echo(f"{plot}: {drawn} songs", err=True)
+    if as_json:
+        click.echo(json.dumps(figures))
+    else:
+        _print_tables(figures)
+
+
+def _print_tables(figures: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(
+        f"{figures['folder']}: {figures['songs']} of {figures['wanted']} songs, {figures['seconds'] / 60:.1f} min, "
+        f"{figures['held_out']} held out, seed {figures['seed']}, version {figures['version']}"
+    )
+    for kind in ("genres", "artists"):
+        table = Table(kind[:-1], "songs", "minutes", "held out")
+        for name, row in figures[kind].items():
+            table.add_row(name, str(row["songs"]), f"{row['seconds'] / 60:.1f}", str(row["held_out"]))
+        console.print(table)
+    most = max(figures["tempi"].values(), default=1)
+    for low, count in figures["tempi"].items():
+        console.print(f"{low:>4} bpm {'█' * max(1, round(40 * count / most))} {count}")
+
+
+def _main() -> None:
+    """Runs the group alone, with errors as the `segue` command shows them."""
+    try:
+        corpus(standalone_mode=False)
+    except SegueError as error:
+        click.echo(f"segue: {error}", err=True)
+        raise SystemExit(2) from error
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from error
 
 
 if __name__ == "__main__":
-    corpus()
+    _main()

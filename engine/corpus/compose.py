@@ -23,7 +23,8 @@ from engine.corpus.theory import (
     voice,
 )
 from engine.corpus.voices.drums import DRUM_KEYS
-from engine.corpus.voices.patches import PATCHES, Pluck
+from engine.corpus.voices.patch import Pluck
+from engine.corpus.voices.patches import PATCHES
 
 
 @dataclass
@@ -42,7 +43,9 @@ class _Song:
     groove: dict[str, str]
     tracks: dict[str, list[Note]] = field(default_factory=dict)
 
-    def add(self, track: str, step: float, steps: float, pitch: int, velocity: float, delay: float = 0.0) -> None:
+    def add(
+        self, track: str, step: float, steps: float, pitch: int, velocity: float, delay: float = 0.0
+    ) -> None:
         """Writes a note at a step of the song, as loose in time and loudness as the artist plays."""
         start = self.clock.at(step)
         seconds = round(self.clock.at(step + steps) - start, 2)
@@ -51,7 +54,9 @@ class _Song:
         shift = float(np.clip(self.rng.normal(0.0, 1.0), -2, 2)) * loose
         level = velocity * (1 + 0.04 * float(np.clip(self.rng.normal(), -2, 2)))
         onset = max(0.0, start + shift + delay)
-        self.tracks.setdefault(track, []).append(Note(onset, seconds, pitch, float(np.clip(level, 0.05, 1.0))))
+        self.tracks.setdefault(track, []).append(
+            Note(onset, seconds, pitch, float(np.clip(level, 0.05, 1.0)))
+        )
 
 
 def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -67,20 +72,33 @@ def _bass(song: _Song, part: Part, first: int, chords: list[Chord], bars: int) -
         root = low + (song.tonic + chord.root - low) % 12
         upcoming = low + (song.tonic + chords[(bar + 1) % len(chords)].root - low) % 12
         seventh = chord.tones[3] if len(chord.tones) > 3 else 7
-        tones = {"R": root, "8": root + 12, "5": root + chord.tones[2 if len(chord.tones) > 2 else 1],
-                 "3": root + chord.tones[1], "7": root + seventh, "a": snap(upcoming - 2, scale)}
+        tones = {
+            "R": root,
+            "8": root + 12,
+            "5": root + chord.tones[2 if len(chord.tones) > 2 else 1],
+            "3": root + chord.tones[1],
+            "7": root + seventh,
+            "a": snap(upcoming - 2, scale),
+        }
         offset = (bar * STEPS_PER_BAR) % len(pattern)
         window = pattern[offset : offset + STEPS_PER_BAR]
         for step, sign in enumerate(window):
             if sign in tones:
                 accent = 0.95 if step % 4 == 0 else 0.82
-                song.add("bass", first + bar * STEPS_PER_BAR + step, held(window, step) * 0.94, tones[sign],
-                         accent * part.energy)
+                song.add(
+                    "bass",
+                    first + bar * STEPS_PER_BAR + step,
+                    held(window, step) * 0.94,
+                    tones[sign],
+                    accent * part.energy,
+                )
 
 
 def _chords(song: _Song, part: Part, first: int, chords: list[Chord], bars: int) -> None:
     pattern = song.patterns["chords_full" if part.name == "chorus" else "chords"]
-    style = song.genre.extra.get("voicing", song.artist.voicing) if song.artist.voicing != "spread" else "spread"
+    style = (
+        song.genre.extra.get("voicing", song.artist.voicing) if song.artist.voicing != "spread" else "spread"
+    )
     strum = 0.011 if isinstance(PATCHES[song.artist.chords], Pluck) else 0.0
     for bar in range(bars):
         pitches = voice(chords[bar], song.tonic, song.artist.centre, style)
@@ -116,8 +134,13 @@ def _arp(song: _Song, part: Part, first: int, chords: list[Chord], bars: int) ->
         for step, sign in enumerate(pattern):
             if sign.isdigit():
                 velocity = (0.8 if step % 4 == 0 else 0.65) * part.energy
-                song.add("arp", first + bar * STEPS_PER_BAR + step, held(pattern, step) * 0.9, base + chord.tone(int(sign)),
-                         velocity)
+                song.add(
+                    "arp",
+                    first + bar * STEPS_PER_BAR + step,
+                    held(pattern, step) * 0.9,
+                    base + chord.tone(int(sign)),
+                    velocity,
+                )
 
 
 def _lead(song: _Song, part: Part, first: int, chords: list[Chord], bars: int) -> None:
@@ -132,7 +155,9 @@ def _lead(song: _Song, part: Part, first: int, chords: list[Chord], bars: int) -
 
 def _ending(song: _Song, first: int, layers: frozenset[str]) -> None:
     """The last bar: everybody on the tonic, held."""
-    tonic_chord = next((c for p in song.progressions.values() for c in p if c.root == 0), song.progressions["verse"][0])
+    tonic_chord = next(
+        (c for p in song.progressions.values() for c in p if c.root == 0), song.progressions["verse"][0]
+    )
     low = song.genre.bass_low + song.artist.bass_shift
     root = low + (song.tonic + tonic_chord.root - low) % 12
     song.add("bass", first, STEPS_PER_BAR * 0.75, root, 0.9)
@@ -149,7 +174,7 @@ def _chords_by_bar(progression: tuple[Chord, ...], bars: int, each: int) -> list
 def _start(genre: Genre, artist: Artist, rng: np.random.Generator) -> _Song:
     low, high = genre.tempo
     span = high - low
-    bpm = int(round(low + span * rng.uniform(*artist.tempo)))
+    bpm = round(low + span * float(rng.uniform(*artist.tempo)))
     swing = float(np.clip(rng.uniform(*genre.swing) + artist.swing_shift * (genre.swing[1] > 0.5), 0.5, 0.66))
     modes = sorted(genre.progressions)
     mode = modes[int(rng.integers(len(modes)))]
@@ -158,8 +183,12 @@ def _start(genre: Genre, artist: Artist, rng: np.random.Generator) -> _Song:
     verse, chorus = parse_progression(order[0]), parse_progression(order[1 % len(order)])
     hook, calm = make_motif(genre.lead, rng), make_motif(genre.lead, rng)
     motifs = {"chorus": (hook, vary(hook, rng), hook, vary(hook, rng)), "verse": (calm, vary(calm, rng))}
-    patterns = {"bass": _pick(genre.bass, rng), "chords": _pick(genre.chords, rng),
-                "chords_full": _pick(genre.chords, rng), "arp": _pick(genre.arp, rng)}
+    patterns = {
+        "bass": _pick(genre.bass, rng),
+        "chords": _pick(genre.chords, rng),
+        "chords_full": _pick(genre.chords, rng),
+        "arp": _pick(genre.arp, rng),
+    }
     groove = genre.main[int(rng.integers(len(genre.main)))]
     tonic = int(rng.integers(12))
     progressions = {"verse": verse, "chorus": chorus, "bridge": parse_progression(order[-1])}
@@ -171,7 +200,8 @@ _PLAYERS = {"bass": _bass, "chords": _chords, "pad": _pad, "arp": _arp, "lead": 
 
 
 def compose(genre_name: str, artist_name: str, rng: np.random.Generator) -> Score:
-    """Writes a song of 34 to about 115 s for an artist in one of their genres; the same generator state, the same song.
+    """Writes a song of 34 to about 115 s for an artist in one of their genres; the same generator state, the
+    same song.
 
     Raises KeyError for unknown names.
     """
@@ -184,7 +214,9 @@ def compose(genre_name: str, artist_name: str, rng: np.random.Generator) -> Scor
         last = index == len(parts) - 1
         first = bar * STEPS_PER_BAR
         role = {"chorus": "chorus", "break": "chorus", "bridge": "bridge"}.get(part.name, "verse")
-        chords = _chords_by_bar(song.progressions[role], part.bars, min(genre.bars_per_chord, max(1, part.bars // 2)))
+        chords = _chords_by_bar(
+            song.progressions[role], part.bars, min(genre.bars_per_chord, max(1, part.bars // 2))
+        )
         playing = part.bars - 1 if last else part.bars
         for track in sorted(part.layers):
             _PLAYERS[track](song, part, first, chords, playing)
@@ -197,7 +229,16 @@ def compose(genre_name: str, artist_name: str, rng: np.random.Generator) -> Scor
         sections.append(Section(part.name, bar, part.bars, round(bar * length, 6), round(end * length, 6)))
         bar = end
     tracks = {
-        name: tuple(sorted(notes, key=lambda n: (n.start, n.pitch))) for name, notes in sorted(song.tracks.items())
+        name: tuple(sorted(notes, key=lambda n: (n.start, n.pitch)))
+        for name, notes in sorted(song.tracks.items())
     }
-    return Score(genre.name, artist.name, int(song.clock.bpm), song.tonic, song.mode, song.clock.swing,
-                 tuple(sections), tracks)
+    return Score(
+        genre.name,
+        artist.name,
+        int(song.clock.bpm),
+        song.tonic,
+        song.mode,
+        song.clock.swing,
+        tuple(sections),
+        tracks,
+    )

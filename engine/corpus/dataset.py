@@ -1,4 +1,6 @@
-"""What a corpus folder holds: which songs there are to make, how they are split, and how they are read back."""
+"""What a corpus folder holds: which songs there are to make, how they are split, and how they are read
+back.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,8 @@ def _drawn_out(identity: str) -> bool:
 def slots(seed: int, count: int) -> tuple[Slot, ...]:
     """The first `count` songs of the corpus of a seed; a larger count only adds songs.
 
-    Genre and artist go round all pairs, in another order each round. A tenth is held out, by a hash of the id; never
-    the first song of a genre or artist, so that training sees every one of them.
+    Genre and artist go round all pairs, in another order each round. A tenth is held out, by a hash of the
+    id; never the first song of a genre or artist, so that training sees every one of them.
     """
     couples = pairs()
     found: list[Slot] = []
@@ -78,16 +80,22 @@ def slots(seed: int, count: int) -> tuple[Slot, ...]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The `corpus.json` of a corpus folder. Raises NoFile where there is none, BadFormat where it cannot be read."""
+    """The `corpus.json` of a corpus folder. Raises NoFile where there is none, BadFormat where it cannot be
+    read.
+    """
     path = folder / MANIFEST
     if not path.is_file():
-        raise NoFile(f"{folder} holds no corpus: expected a {MANIFEST} in it, as `segue corpus make` writes it.")
+        raise NoFile(
+            f"{folder} holds no corpus: expected a {MANIFEST} in it, as `segue corpus make` writes it."
+        )
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(manifest["version"], int):
             raise TypeError("version")
     except (ValueError, KeyError, TypeError) as error:
-        raise BadFormat(f"{path} is not a corpus manifest ({error}): make the corpus again in an empty folder.") from error
+        raise BadFormat(
+            f"{path} is not a corpus manifest ({error}): make the corpus again in an empty folder."
+        ) from error
     return dict(manifest)
 
 
@@ -96,7 +104,9 @@ def load_song(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise BadFormat(f"{path} is not song metadata ({error}): delete it and run `segue corpus make` again.") from error
+        raise BadFormat(
+            f"{path} is not song metadata ({error}): delete it and run `segue corpus make` again."
+        ) from error
 
 
 def load_manifest(folder: Path | str) -> list[SongInfo]:
@@ -112,8 +122,16 @@ def load_manifest(folder: Path | str) -> list[SongInfo]:
         try:
             key = f"{song['key']['tonic']} {song['key']['mode']}"
             songs.append(
-                SongInfo(song["id"], path.parent / song["audio"], song["genre"], song["artist"], song["bpm"], key,
-                         song["seconds"], song["split"])
+                SongInfo(
+                    song["id"],
+                    path.parent / song["audio"],
+                    song["genre"],
+                    song["artist"],
+                    song["bpm"],
+                    key,
+                    song["seconds"],
+                    song["split"],
+                )
             )
         except (KeyError, TypeError) as error:
             raise BadFormat(f"{path} lacks {error}: delete it and run `segue corpus make` again.") from error

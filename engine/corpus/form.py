@@ -18,12 +18,22 @@ _FORMS = (
     ("intro", "verse", "chorus", "verse", "chorus", "bridge", "chorus", "ending"),
 )
 _HALF = {"intro", "build", "bridge", "break", "ending"}
-_ENERGY = {"intro": 0.78, "verse": 0.86, "build": 0.88, "chorus": 1.0, "bridge": 0.8, "break": 0.74, "ending": 0.85}
+_ENERGY = {
+    "intro": 0.78,
+    "verse": 0.86,
+    "build": 0.88,
+    "chorus": 1.0,
+    "bridge": 0.8,
+    "break": 0.74,
+    "ending": 0.85,
+}
 
 
 @dataclass(frozen=True)
 class Part:
-    """One planned section. `layers` are track names; `drums` is the groove (`main`, `light`, `full`, `build`, `none`)."""
+    """One planned section. `layers` are track names; `drums` is the groove (`main`, `light`, `full`, `build`,
+    `none`).
+    """
 
     name: str
     bars: int
@@ -74,7 +84,9 @@ def _layers(name: str, genre: Genre, again: bool, rng: np.random.Generator) -> t
 
 
 def plan_form(genre: Genre, clock: Clock, rng: np.random.Generator) -> tuple[Part, ...]:
-    """Sections of a song of 34 to 112 s: intro, verse, chorus (after a build, where the genre has one), ending."""
+    """Sections of a song of 34 to 112 s: intro, verse, chorus (after a build, where the genre has one),
+    ending.
+    """
     fitting = []
     for form in _FORMS:
         names = _names(form, genre)

@@ -16,8 +16,14 @@ _VELOCITY = {"X": 1.0, "x": 0.78, "o": 0.42}
 _NO_CRASH = {"ambient", "lofi", "bossa", "techno", "trap"}
 _FILLS: dict[str, tuple[tuple[float, str, float], ...]] = {
     "snare": ((12, "snare", 0.6), (13, "snare", 0.7), (14, "snare", 0.85), (15, "snare", 1.0)),
-    "tom": ((8, "tom_high", 0.8), (9, "tom_high", 0.7), (11, "tom", 0.8), (12, "tom", 0.9), (14, "tom_low", 1.0),
-            (15, "tom_low", 0.8)),
+    "tom": (
+        (8, "tom_high", 0.8),
+        (9, "tom_high", 0.7),
+        (11, "tom", 0.8),
+        (12, "tom", 0.9),
+        (14, "tom_low", 1.0),
+        (15, "tom_low", 0.8),
+    ),
     "clap": ((12, "clap", 0.7), (14, "clap", 0.8), (15, "clap", 0.9)),
     "kick": ((11, "kick", 0.7), (13, "kick", 0.9), (15, "snare", 0.6)),
     "rim": ((10, "rim", 0.7), (13, "rim", 0.8), (15, "rim", 0.7)),
@@ -26,10 +32,16 @@ _FILLS: dict[str, tuple[tuple[float, str, float], ...]] = {
     "none": (),
 }
 # Drums that fall silent under a fill, from its first step on.
-_SILENCED = {
-    "snare": {"snare", "clap"}, "tom": {"snare", "clap", "hat", "open_hat", "ride"}, "clap": {"clap"}, "kick": {"kick"},
-    "rim": {"rim"}, "hat_roll": {"hat"}, "hat_stop": {"kick", "bass"}, "none": set(),
-}  # fmt: skip
+_SILENCED: dict[str, set[str]] = {
+    "snare": {"snare", "clap"},
+    "tom": {"snare", "clap", "hat", "open_hat", "ride"},
+    "clap": {"clap"},
+    "kick": {"kick"},
+    "rim": {"rim"},
+    "hat_roll": {"hat"},
+    "hat_stop": {"kick"},
+    "none": set(),
+}
 
 
 def _bar(groove: Groove, bar: int) -> list[Stroke]:
@@ -75,7 +87,9 @@ def _ghosts(strokes: list[Stroke], density: float, rng: np.random.Generator) -> 
 def drum_part(
     part: Part, genre: Genre, artist: Artist, groove: Groove, last: bool, rng: np.random.Generator
 ) -> list[Stroke]:
-    """Strokes of one section. `groove` is the song's choice among the genre's main ones; `last` ends the song."""
+    """Strokes of one section. `groove` is the song's choice among the genre's main ones; `last` ends the
+    song.
+    """
     quiet = {drum: pattern for drum, pattern in genre.light.items() if drum != "kick"}
     grooves = {"main": groove, "light": genre.light, "full": genre.full, "none": quiet}
     chosen = grooves.get(part.drums, groove)
@@ -83,7 +97,10 @@ def drum_part(
     strokes: list[Stroke] = []
     for bar in range(part.bars):
         if last and bar == part.bars - 1:
-            here: list[Stroke] = [(0.0, "kick", 1.0), (0.0, "crash" if genre.name not in _NO_CRASH else "hat", 0.8)]
+            here: list[Stroke] = [
+                (0.0, "kick", 1.0),
+                (0.0, "crash" if genre.name not in _NO_CRASH else "hat", 0.8),
+            ]
         elif part.drums == "build":
             here = _build(bar, part.bars)
         else:

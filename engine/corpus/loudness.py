@@ -21,8 +21,14 @@ def _weighting() -> npt.NDArray[np.float64]:
     q, high = 0.7071752369554196, 10 ** (3.999843853973347 / 20)
     middle = high**0.4996667741545416
     scale = 1 + k / q + k * k
-    shelf = [(high + middle * k / q + k * k) / scale, 2 * (k * k - high) / scale, (high - middle * k / q + k * k) / scale,
-             1.0, 2 * (k * k - 1) / scale, (1 - k / q + k * k) / scale]
+    shelf = [
+        (high + middle * k / q + k * k) / scale,
+        2 * (k * k - high) / scale,
+        (high - middle * k / q + k * k) / scale,
+        1.0,
+        2 * (k * k - 1) / scale,
+        (1 - k / q + k * k) / scale,
+    ]
     k = np.tan(np.pi * 38.13547087602444 / SAMPLE_RATE)
     q = 0.5003270373238773
     scale = 1 + k / q + k * k
@@ -50,8 +56,8 @@ def integrated_loudness(samples: Signal) -> float:
 def limit(samples: Signal, ceiling: float, window_s: float = 0.012) -> Signal:
     """The samples with no peak above `ceiling` (linear), same shape.
 
-    The gain is the least that any sample within half a window needs, averaged over a window: so it never jumps, and
-    never allows a peak through.
+    The gain is the least that any sample within half a window needs, averaged over a window: so it never
+    jumps, and never allows a peak through.
     """
     width = 2 * (round(window_s * SAMPLE_RATE) // 2) + 1
     peaks = ndimage.maximum_filter1d(np.abs(samples), width)

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,14 @@ from engine.corpus.dataset import (
 )
 from engine.corpus.genres import GENRES
 from engine.corpus.song import PARTIAL, make_song
+from engine.corpus.soundfont import soundfont_digest
 from engine.corpus.voices.signal import SAMPLE_RATE
 from engine.errors import BadArguments, OutOfRange, PathNotAllowed
 
 # Called after every song with the songs done so far, the songs wanted, and this song's seconds.
 Progress = Callable[[int, int, float], None]
+# Makes the song of a slot and returns its seconds.
+Work = Callable[[Slot], float]
 
 
 def _check(songs: int, seed: int, jobs: int, minutes: float | None) -> None:
@@ -59,18 +63,22 @@ def _prepare(folder: Path, arguments: dict[str, Any]) -> None:
                     f"{folder} holds a corpus with {name} {manifest.get(name)}, not {value}: "
                     f"use {name} {manifest.get(name)} to go on with it, or another folder."
                 )
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and {path.name for path in folder.iterdir()} - {SONGS, PARTIAL}:
         raise BadArguments(f"{folder} holds files that are no corpus: give an empty or a new folder.")
     try:
         (folder / SONGS).mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder / PARTIAL, ignore_errors=True)
         (folder / PARTIAL).mkdir()
     except OSError as error:
-        raise PathNotAllowed(f"{folder} cannot be written ({error.strerror}): give a folder you may write to.") from error
+        raise PathNotAllowed(
+            f"{folder} cannot be written ({error.strerror}): give a folder you may write to."
+        ) from error
 
 
 def summary(folder: Path, arguments: dict[str, Any], wanted: int) -> dict[str, Any]:
-    """What `corpus.json` says: arguments, genres and artists (sorted), counts and seconds of the finished songs."""
+    """What `corpus.json` says: arguments, genres and artists (sorted), counts and seconds of the finished
+    songs.
+    """
     songs = load_manifest(folder) if (folder / MANIFEST).exists() else []
     splits = Counter(song.split for song in songs)
     return {
@@ -94,9 +102,9 @@ def summary(folder: Path, arguments: dict[str, Any], wanted: int) -> dict[str, A
 
 def _write_manifest(folder: Path, arguments: dict[str, Any], wanted: int) -> dict[str, Any]:
     manifest = summary(folder, arguments, wanted)
-    partial = folder / PARTIAL / MANIFEST
-    partial.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, folder / MANIFEST)
+    fresh = folder / PARTIAL / MANIFEST
+    fresh.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    os.replace(fresh, folder / MANIFEST)
     return manifest
 
 
@@ -112,25 +120,25 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _in_pool(folder: Path, seed: int, todo: list[Slot], jobs: int, deadline: float) -> Iterator[float]:
+def _in_pool(work: Work, todo: list[Slot], jobs: int, deadline: float) -> Iterator[float]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
         waiting = iter(todo)
-        running = {pool.submit(make_song, folder, seed, slot) for slot in islice(waiting, 2 * jobs)}
+        running = {pool.submit(work, slot) for slot in islice(waiting, 2 * jobs)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
                 following = next(waiting, None) if time.monotonic() < deadline else None
                 if following is not None:
-                    running.add(pool.submit(make_song, folder, seed, following))
+                    running.add(pool.submit(work, following))
 
 
-def _in_line(folder: Path, seed: int, todo: list[Slot], deadline: float) -> Iterator[float]:
+def _in_line(work: Work, todo: list[Slot], deadline: float) -> Iterator[float]:
     for slot in todo:
         if time.monotonic() >= deadline:
             return
-        yield make_song(folder, seed, slot)
+        yield work(slot)
 
 
 def make_corpus(
@@ -140,25 +148,36 @@ def make_corpus(
     jobs: int = 1,
     minutes: float | None = None,
     progress: Progress | None = None,
+    soundfont: Path | None = None,
 ) -> dict[str, Any]:
-    """Makes songs 0..`songs`-1 of the corpus of `seed` that the folder does not hold yet; returns its manifest.
+    """Makes songs 0..`songs`-1 of the corpus of `seed` that the folder does not hold yet; returns its
+    manifest.
 
-    `minutes` bounds the time spent: no song is begun after it, and a later call goes on. More songs may be asked for in
-    a later call; another seed or corpus version in the same folder raises BadArguments. Values out of range raise
-    OutOfRange, a folder that cannot be written PathNotAllowed.
+    `minutes` bounds the time spent: no song is begun after it, and a later call goes on. More songs may be
+    asked for in a later call; another seed, soundfont or corpus version in the same folder raises
+    BadArguments. Values out of range raise OutOfRange, a folder that cannot be written PathNotAllowed, a
+    full disk DiskFull. With a `soundfont` (an SF2 or SF3 file), FluidSynth plays the acoustic parts of every
+    second song.
     """
     _check(songs, seed, jobs, minutes)
     folder = Path(folder)
     deadline = time.monotonic() + minutes * 60 if minutes is not None else float("inf")
-    arguments: dict[str, Any] = {"version": CORPUS_VERSION, "seed": seed}
+    arguments: dict[str, Any] = {
+        "version": CORPUS_VERSION,
+        "seed": seed,
+        "soundfont": soundfont_digest(soundfont) if soundfont is not None else None,
+    }
     _prepare(folder, arguments)
     held = {song.id for song in load_manifest(folder)} if (folder / MANIFEST).exists() else set()
     wanted = slots(seed, songs)
     if len(held) > songs:
-        raise BadArguments(f"{folder} already holds {len(held)} songs, more than {songs}: ask for at least {len(held)}.")
+        raise BadArguments(
+            f"{folder} already holds {len(held)} songs, more than {songs}: ask for at least {len(held)}."
+        )
     _write_manifest(folder, arguments, songs)
     todo = [slot for slot in wanted if slot.id not in held]
-    made = _in_pool(folder, seed, todo, jobs, deadline) if jobs > 1 else _in_line(folder, seed, todo, deadline)
+    work = partial(make_song, folder, seed, soundfont=soundfont)
+    made = _in_pool(work, todo, jobs, deadline) if jobs > 1 else _in_line(work, todo, deadline)
     for done, seconds in enumerate(made, start=len(held) + 1):
         if progress is not None:
             progress(done, songs, seconds)

@@ -19,7 +19,9 @@ class Motif:
 
 
 def make_motif(rhythms: tuple[str, ...], rng: np.random.Generator) -> Motif:
-    """A motif with a rhythm of the genre and a contour that moves mostly by step and returns towards the tonic."""
+    """A motif with a rhythm of the genre and a contour that moves mostly by step and returns towards the
+    tonic.
+    """
     rhythm = rhythms[int(rng.integers(len(rhythms)))]
     degree = int(rng.choice((0, 0, 2, 4)))
     degrees = []
@@ -43,8 +45,9 @@ def phrase(
 ) -> list[tuple[int, int, int]]:
     """Notes (start step, steps, MIDI pitch) over `bars` bars, one motif per two bars in turn.
 
-    `chords` has one chord per bar; `scale` holds ascending MIDI pitches around `centre`. Notes on a beat, or longer than
-    a beat, are pulled to the chord; every second motif comes to rest on the tonic where the chord holds it.
+    `chords` has one chord per bar; `scale` holds ascending MIDI pitches around `centre`. Notes on a beat, or
+    longer than a beat, are pulled to the chord; every second motif comes to rest on the tonic where the chord
+    holds it.
     """
     tonics = [i for i, pitch in enumerate(scale) if (pitch - tonic) % 12 == 0]
     middle = min(tonics, key=lambda i: abs(scale[i] - centre))

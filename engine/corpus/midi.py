@@ -1,7 +1,7 @@
 """Scores as Standard MIDI Files (format 1).
 
-Written here in a few lines, not by a library, because corpora are also made on machines that hold nothing but numpy
-and scipy.
+Written here in a few lines, not by a library, because corpora are also made on machines that hold nothing but
+numpy and scipy.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 
 from engine.corpus.artists import ARTISTS
-from engine.corpus.render import patch_of
 from engine.corpus.score import Note, Score
 from engine.corpus.theory import NOTE_NAMES
 from engine.corpus.voices.patches import PATCHES
@@ -44,12 +43,16 @@ def _chunk(events: list[tuple[int, int, bytes]]) -> bytes:
     return b"MTrk" + struct.pack(">I", len(body)) + body
 
 
+def _tempo(bpm: float) -> bytes:
+    return _meta(0x51, round(60_000_000 / bpm).to_bytes(3, "big"))
+
+
 def _conductor(score: Score) -> bytes:
     major = (score.tonic + _RELATIVE[score.mode]) % 12
     minor = score.mode in ("minor", "dorian")
     events = [
         (0, 0, _meta(0x03, f"{score.genre} {score.artist} {NOTE_NAMES[score.tonic]} {score.mode}".encode())),
-        (0, 1, _meta(0x51, round(60_000_000 / score.bpm).to_bytes(3, "big"))),
+        (0, 1, _tempo(score.bpm)),
         (0, 2, _meta(0x58, bytes([4, 2, 24, 8]))),
         (0, 3, _meta(0x59, struct.pack(">bB", _SHARPS[major], int(minor)))),
     ]
@@ -71,8 +74,20 @@ def note_events(notes: tuple[Note, ...], bpm: float, channel: int) -> list[tuple
     return events
 
 
+def _file(chunks: list[bytes]) -> bytes:
+    return b"MThd" + struct.pack(">IHHH", 6, 1, len(chunks), TICKS_PER_BEAT) + b"".join(chunks)
+
+
+def solo_bytes(notes: tuple[Note, ...], bpm: float, program: int) -> bytes:
+    """One pitched part alone, on channel 1, as a file."""
+    events = note_events(notes, bpm, 0)
+    return _file([_chunk([(0, 0, _tempo(bpm)), (0, 1, bytes([0xC0, program])), *events])])
+
+
 def midi_bytes(score: Score) -> bytes:
-    """The whole score: a conductor track (tempo, metre, key, section markers), then one track per part, drums on channel 10."""
+    """The whole score: a conductor track (tempo, metre, key, section markers), then one track per part, drums
+    on channel 10.
+    """
     chunks = [_conductor(score)]
     channel = 0
     for name, notes in score.tracks.items():
@@ -80,8 +95,8 @@ def midi_bytes(score: Score) -> bytes:
             head = [(0, 0, _meta(0x03, b"drums"))]
             chunks.append(_chunk(head + note_events(notes, score.bpm, _DRUM_CHANNEL)))
             continue
-        program = PATCHES[patch_of(ARTISTS[score.artist], name)].program
+        program = PATCHES[ARTISTS[score.artist].patch(name)].program
         head = [(0, 0, _meta(0x03, name.encode())), (0, 1, bytes([0xC0 | channel, program]))]
         chunks.append(_chunk(head + note_events(notes, score.bpm, channel)))
         channel += 1
-    return b"MThd" + struct.pack(">IHHH", 6, 1, len(chunks), TICKS_PER_BEAT) + b"".join(chunks)
+    return _file(chunks)

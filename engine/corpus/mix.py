@@ -76,7 +76,9 @@ def _trim(samples: Signal) -> Signal:
 
 
 def master(samples: Signal, drive: float, dark_hz: float) -> Signal:
-    """Removes what lies below hearing, darkens, saturates, then brings to -16 LUFS under a peak of -1.5 dBFS."""
+    """Removes what lies below hearing, darkens, saturates, then brings to -16 LUFS under a peak of -1.5
+    dBFS.
+    """
     out = highpass(samples, 26.0)
     if dark_hz:
         out = lowpass(out, dark_hz)
@@ -92,7 +94,9 @@ def master(samples: Signal, drive: float, dark_hz: float) -> Signal:
 
 
 def mix(score: Score, genre: Genre, artist: Artist, tracks: dict[str, Signal]) -> Signal:
-    """Balances dry tracks of one length, shape (n,) each, to a finished song, shape (m,) with m <= n, in -1..1."""
+    """Balances dry tracks of one length, shape (n,) each, to a finished song, shape (m,) with m <= n, in
+    -1..1.
+    """
     count = len(next(iter(tracks.values())))
     bus = np.zeros(count, np.float32)
     room = np.zeros(count, np.float32)
@@ -118,5 +122,3 @@ def mix(score: Score, genre: Genre, artist: Artist, tracks: dict[str, Signal]) -
         room += np.float32(0.5) * wet
     bus += np.float32(artist.reverb) * _room(room, artist.room_s)
     return master(bus, artist.drive, artist.dark_hz)
-
-

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from engine.corpus.artists import ARTISTS, Artist
+from engine.corpus.artists import ARTISTS
 from engine.corpus.genres import GENRES
 from engine.corpus.mix import mix
 from engine.corpus.score import Note, Score
+from engine.corpus.soundfont import ACOUSTIC, play
 from engine.corpus.voices.drums import DRUM_NAMES, render_hit
 from engine.corpus.voices.signal import Signal, frames
 from engine.corpus.voices.tonal import render_note
 
 _RING_OUT_S = 3.0
 _VARIANTS = 3
-
-
-def patch_of(artist: Artist, track: str) -> str:
-    """The name of the artist's patch for a pitched track (`bass`, `chords`, `lead`, `pad`, `arp`)."""
-    return {"bass": artist.bass, "chords": artist.chords, "lead": artist.lead, "pad": artist.pad, "arp": artist.arp}[track]
 
 
 def _place(track: Signal, sample: Signal, start: int, gain: float) -> None:
@@ -28,7 +26,9 @@ def _place(track: Signal, sample: Signal, start: int, gain: float) -> None:
 
 
 def render_pitched(notes: tuple[Note, ...], patch: str, count: int) -> Signal:
-    """A dry pitched track, shape (count,). Loudness follows the square of the velocity, brightness the velocity."""
+    """A dry pitched track, shape (count,). Loudness follows the square of the velocity, brightness the
+    velocity.
+    """
     track = np.zeros(count, np.float32)
     made: dict[tuple[int, float, float], Signal] = {}
     for note in notes:
@@ -41,7 +41,9 @@ def render_pitched(notes: tuple[Note, ...], patch: str, count: int) -> Signal:
 
 
 def render_drums(notes: tuple[Note, ...], kit: str, count: int) -> Signal:
-    """A dry drum track, shape (count,). A closed hat cuts a ringing open one; strokes take turns among three variants."""
+    """A dry drum track, shape (count,). A closed hat cuts a ringing open one; strokes take turns among three
+    variants.
+    """
     track = np.zeros(count, np.float32)
     strokes: dict[str, int] = {}
     closing = sorted(frames(n.start) for n in notes if DRUM_NAMES[n.pitch] in ("hat", "open_hat"))
@@ -62,17 +64,19 @@ def render_drums(notes: tuple[Note, ...], kit: str, count: int) -> Signal:
     return track
 
 
-def render_score(score: Score) -> Signal:
+def render_score(score: Score, soundfont: Path | None = None) -> Signal:
     """The finished song, mono at 44.1 kHz, shape (n,), in -1..1: about -16 LUFS, peaks below -1 dBFS.
 
-    A pure function of the score.
+    A pure function of the score, and of the soundfont where one plays the acoustic parts.
     """
     artist, genre = ARTISTS[score.artist], GENRES[score.genre]
     count = frames(score.seconds + _RING_OUT_S)
-    tracks = {
-        name: render_drums(notes, artist.kit, count)
-        if name == "drums"
-        else render_pitched(notes, patch_of(artist, name), count)
-        for name, notes in score.tracks.items()
-    }
+    tracks: dict[str, Signal] = {}
+    for name, notes in score.tracks.items():
+        if name == "drums":
+            tracks[name] = render_drums(notes, artist.kit, count)
+        elif soundfont is not None and artist.patch(name) in ACOUSTIC:
+            tracks[name] = play(notes, artist.patch(name), score.bpm, count, soundfont)
+        else:
+            tracks[name] = render_pitched(notes, artist.patch(name), count)
     return mix(score, genre, artist, tracks)

@@ -10,7 +10,9 @@ BEATS_PER_BAR = 4
 
 @dataclass(frozen=True)
 class Note:
-    """One note or drum stroke: onset and length in seconds, MIDI `pitch` (General MIDI key for drums), velocity 0..1."""
+    """One note or drum stroke: onset and length in seconds, MIDI `pitch` (General MIDI key for drums),
+    velocity 0..1.
+    """
 
     start: float
     seconds: float
@@ -31,7 +33,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Score:
-    """A whole song. `tonic` is a pitch class (0 is C); `tracks` holds notes ordered by onset, `drums` among them."""
+    """A whole song. `tonic` is a pitch class (0 is C); `tracks` holds notes ordered by onset, `drums` among
+    them.
+    """
 
     genre: str
     artist: str
@@ -52,8 +56,8 @@ class Score:
 class Clock:
     """Turns steps (sixteenths, counted from the start of the song) into seconds.
 
-    `swing` 0.5..0.75 is where the off-step falls within its pair; the pair is two sixteenths (`unit` 16) or two
-    eighths (`unit` 8).
+    `swing` 0.5..0.75 is where the off-step falls within its pair; the pair is two sixteenths (`unit` 16) or
+    two eighths (`unit` 8).
     """
 
     bpm: float

@@ -1,7 +1,10 @@
-"""Making one song: compose, render, and write audio, MIDI and metadata so that no half-written file is ever seen."""
+"""Making one song: compose, render, and write audio, MIDI and metadata so that no half-written file is ever
+seen.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import wave
@@ -17,6 +20,7 @@ from engine.corpus.render import render_score
 from engine.corpus.score import Score
 from engine.corpus.theory import NOTE_NAMES
 from engine.corpus.voices.signal import SAMPLE_RATE, Signal
+from engine.errors import DiskFull, PathNotAllowed, SegueError
 
 try:
     import soundfile
@@ -72,21 +76,34 @@ def write_audio(path: Path, pcm: np.ndarray) -> None:
         file.writeframes(pcm.tobytes())
 
 
-def make_song(folder: Path, seed: int, slot: Slot) -> float:
-    """Makes one song under `folder`/songs and returns its seconds.
+def make_song(folder: Path, seed: int, slot: Slot, soundfont: Path | None = None) -> float:
+    """Makes one song under `folder`/songs and returns its seconds. A soundfont plays in every second song.
 
     Files are written under `.partial` and renamed; the metadata comes last, so a song with metadata is whole.
+    Raises DiskFull or PathNotAllowed when they cannot be written.
     """
     score = score_of(slot, seed)
-    pcm = to_pcm(render_score(score))
+    pcm = to_pcm(render_score(score, soundfont if slot.index % 2 else None))
     audio = f"{slot.id}.{'flac' if soundfile is not None else 'wav'}"
     seconds = round(len(pcm) / SAMPLE_RATE, 6)
-    partial = folder / PARTIAL
-    partial.mkdir(parents=True, exist_ok=True)
-    write_audio(partial / audio, pcm)
-    (partial / f"{slot.id}.mid").write_bytes(midi_bytes(score))
     text = json.dumps(metadata(slot, seed, score, seconds, audio), indent=1)
-    (partial / f"{slot.id}.json").write_text(text + "\n", encoding="utf-8")
-    for name in (audio, f"{slot.id}.mid", f"{slot.id}.json"):
-        os.replace(partial / name, folder / SONGS / name)
+    partial = folder / PARTIAL
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        write_audio(partial / audio, pcm)
+        (partial / f"{slot.id}.mid").write_bytes(midi_bytes(score))
+        (partial / f"{slot.id}.json").write_text(text + "\n", encoding="utf-8")
+        for name in (audio, f"{slot.id}.mid", f"{slot.id}.json"):
+            os.replace(partial / name, folder / SONGS / name)
+    except OSError as error:
+        raise _not_written(folder, error) from error
     return seconds
+
+
+def _not_written(folder: Path, error: OSError) -> SegueError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(
+            f"The disk of {folder} is full: free some space and run the same command again to go on."
+        )
+    reason = error.strerror or str(error)
+    return PathNotAllowed(f"{folder} cannot be written ({reason}): give a folder you may write to.")

@@ -45,7 +45,9 @@ _CHORD_PATTERN = re.compile(r"^([b#]?)([IViv]+)(maj7|maj9|m7b5|m7|m9|dim7|sus2|s
 
 @dataclass(frozen=True)
 class Chord:
-    """A chord relative to a tonic: `root` in semitones above it (0..11), `tones` in semitones above the root."""
+    """A chord relative to a tonic: `root` in semitones above it (0..11), `tones` in semitones above the
+    root.
+    """
 
     root: int
     tones: tuple[int, ...]
@@ -55,19 +57,24 @@ class Chord:
         return tuple((tonic + self.root + tone) % 12 for tone in self.tones)
 
     def tone(self, index: int) -> int:
-        """Semitones above the root of the chord tone `index`; past the last one it goes on an octave higher."""
+        """Semitones above the root of the chord tone `index`; past the last one it goes on an octave
+        higher.
+        """
         octave, place = divmod(index, len(self.tones))
         return self.tones[place] % 12 + 12 * octave
 
 
 def parse_chord(text: str) -> Chord:
-    """A Roman numeral over the major scale, such as `i`, `bVI`, `iv7`, `Vsus4`, `IVmaj7`; lower case is minor.
+    """A Roman numeral over the major scale, such as `i`, `bVI`, `iv7`, `Vsus4`, `IVmaj7`; lower case is
+    minor.
 
     Raises ValueError for anything else.
     """
     match = _CHORD_PATTERN.match(text)
     if match is None or match[2].upper() not in _NUMERALS:
-        raise ValueError(f"{text!r} is not a chord: expected a Roman numeral with b or # before and a quality after it")
+        raise ValueError(
+            f"{text!r} is not a chord: expected a Roman numeral with b or # before and a quality after it"
+        )
     accidental = {"": 0, "b": -1, "#": 1}[match[1]]
     quality = match[3] or ""
     if match[2].islower() and quality in ("", "7", "9"):
@@ -82,7 +89,7 @@ def parse_progression(text: str) -> tuple[Chord, ...]:
 
 def nearest(pitch_class: int, centre: float) -> int:
     """The MIDI pitch of a pitch class that lies nearest to `centre`."""
-    base = int(round(centre))
+    base = round(centre)
     up = (pitch_class - base) % 12
     return base + (up if up <= 6 else up - 12)
 
@@ -96,8 +103,8 @@ def voice(chord: Chord, tonic: int, centre: float, style: str) -> tuple[int, ...
     """MIDI pitches of a chord around `centre`, ascending.
 
     Styles: `close` (all tones within an octave), `open` (every second tone an octave up), `power` (root,
-    fifth, octave), `shell` (without root and fifth, when there are at least four tones), `spread` (root below,
-    the others above the centre).
+    fifth, octave), `shell` (without root and fifth, when there are at least four tones), `spread` (root
+    below, the others above the centre).
     """
     classes = chord.pitch_classes(tonic)
     if style == "power":

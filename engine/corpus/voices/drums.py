@@ -24,6 +24,11 @@ DRUM_KEYS = {
     "kick": 36, "rim": 37, "snare": 38, "clap": 39, "hat": 42, "tom_low": 45, "open_hat": 46, "tom": 47,
     "crash": 49, "tom_high": 50, "ride": 51, "cowbell": 56, "conga": 63, "shaker": 70,
 }  # fmt: skip
+# Peak of each drum at full velocity.
+_PEAKS = {
+    "kick": 1.0, "rim": 0.6, "snare": 0.85, "clap": 0.7, "hat": 0.42, "tom_low": 0.8, "open_hat": 0.38, "tom": 0.75,
+    "crash": 0.42, "tom_high": 0.7, "ride": 0.26, "cowbell": 0.3, "conga": 0.5, "shaker": 0.35,
+}  # fmt: skip
 DRUM_NAMES = {key: name for name, key in DRUM_KEYS.items()}
 
 
@@ -31,7 +36,8 @@ DRUM_NAMES = {key: name for name, key in DRUM_KEYS.items()}
 class Kit:
     """One drum kit. Frequencies in Hz, times in seconds to -60 dB, mixes 0..1.
 
-    `gate` cuts the snare's and toms' room after that many seconds (0: no room at all); `soften` in Hz darkens all (0: not).
+    `gate` cuts the snare's and toms' room after that many seconds (0: no room at all); `soften` in Hz darkens
+    all (0: not).
     """
 
     kick_hz: float = 50.0
@@ -129,8 +135,8 @@ def _tom(kit: Kit, ratio: float, seed: int) -> Signal:
 
 def _small(name: str, seed: int) -> Signal:
     if name == "rim":
-        out = _sine_drop(1650, 300, 0.05, 0.004, 0.06) + 0.5 * _sine_drop(830, 0, 0.04, 0.01, 0.06)
-        return 0.6 * out
+        stick: Signal = _sine_drop(1650, 300, 0.05, 0.004, 0.06) + 0.5 * _sine_drop(830, 0, 0.04, 0.01, 0.06)
+        return 0.6 * stick
     if name == "cowbell":
         t = times(frames(0.25))
         pair = np.sign(np.sin(2 * np.pi * 562 * t)) + np.sign(np.sin(2 * np.pi * 845 * t))
@@ -142,19 +148,12 @@ def _small(name: str, seed: int) -> Signal:
     return 0.5 * highpass(noise(count, 80 + seed), 6000) * shape
 
 
-def _levels(name: str) -> float:
-    return {
-        "kick": 1.0, "snare": 0.85, "clap": 0.7, "hat": 0.42, "open_hat": 0.38, "ride": 0.26, "crash": 0.42,
-        "rim": 0.6, "tom": 0.75, "tom_low": 0.8, "tom_high": 0.7, "conga": 0.5, "cowbell": 0.3, "shaker": 0.35,
-    }[name]  # fmt: skip
-
-
 @lru_cache(maxsize=256)
 def render_hit(kit_name: str, drum: str, variant: int) -> Signal:
     """One drum hit at full velocity, shape (n,), peak at most about 1.
 
-    `drum` is a key of `DRUM_KEYS`; `variant` (0, 1, ...) gives other noise, as no two strokes are alike. Raises
-    KeyError for an unknown kit or drum. The result is shared: do not write into it.
+    `drum` is a key of `DRUM_KEYS`; `variant` (0, 1, ...) gives other noise, as no two strokes are alike.
+    Raises KeyError for an unknown kit or drum. The result is shared: do not write into it.
     """
     kit = KITS[kit_name]
     if drum == "kick":
@@ -177,5 +176,5 @@ def render_hit(kit_name: str, drum: str, variant: int) -> Signal:
         raise KeyError(drum)
     if kit.soften:
         out = lowpass(out, kit.soften, 1)
-    out = out / np.float32(np.max(np.abs(out)) + 1e-9) * np.float32(_levels(drum))
+    out = out / np.float32(np.max(np.abs(out)) + 1e-9) * np.float32(_PEAKS[drum])
     return fade_edges(out.astype(np.float32), 4)

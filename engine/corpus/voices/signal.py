@@ -35,7 +35,8 @@ def decay(count: int, seconds: float) -> Signal:
 def adsr(hold: int, attack: float, fall: float, sustain: float, release: float) -> Signal:
     """Amplitude envelope of a note held for `hold` samples; shape (hold + release samples,).
 
-    Times in seconds, `fall` being the time constant of the exponential approach to `sustain` (0..1). Ends at zero.
+    Times in seconds, `fall` being the time constant of the exponential approach to `sustain` (0..1). Ends at
+    zero.
     """
     rise = max(frames(attack), 16)
     tail = max(frames(release), 64)
@@ -79,8 +80,12 @@ def harmonics(shape: str, count: int) -> npt.NDArray[np.float64]:
     return shapes[shape]
 
 
-def formants(freq: float, count: int, peaks: tuple[tuple[float, float, float], ...]) -> npt.NDArray[np.float64]:
-    """Gains of harmonics 1..`count` of `freq` Hz under resonances (centre Hz, width Hz, level), shape (count,)."""
+def formants(
+    freq: float, count: int, peaks: tuple[tuple[float, float, float], ...]
+) -> npt.NDArray[np.float64]:
+    """Gains of harmonics 1..`count` of `freq` Hz under resonances (centre Hz, width Hz, level), shape
+    (count,).
+    """
     f = freq * np.arange(1, count + 1)
     total = np.full(count, 0.02)
     for centre, width, level in peaks:
@@ -89,11 +94,13 @@ def formants(freq: float, count: int, peaks: tuple[tuple[float, float, float], .
 
 
 @lru_cache(maxsize=256)
-def table(shape: str, freq: float, resonance: float, peaks: tuple[tuple[float, float, float], ...] = ()) -> Signal:
+def table(
+    shape: str, freq: float, resonance: float, peaks: tuple[tuple[float, float, float], ...] = ()
+) -> Signal:
     """Single cycles of a shape at `freq` Hz behind a lowpass at rising cutoffs, shape (40, 2049).
 
-    Band-limited: no harmonic above 20 kHz. The cutoffs lie on a log scale from 60 Hz to 18 kHz; `resonance` (0..1)
-    lifts the harmonics at the cutoff. The last column repeats the first, for interpolation.
+    Band-limited: no harmonic above 20 kHz. The cutoffs lie on a log scale from 60 Hz to 18 kHz; `resonance`
+    (0..1) lifts the harmonics at the cutoff. The last column repeats the first, for interpolation.
     """
     count = int(min(_MAX_HARMONICS, max(1, 20_000 // freq)))
     amplitudes = harmonics(shape, count)
@@ -110,7 +117,9 @@ def table(shape: str, freq: float, resonance: float, peaks: tuple[tuple[float, f
 
 
 def sweep(cycles: Signal, phase: npt.NDArray[np.float64], cutoff: npt.NDArray[np.float64] | float) -> Signal:
-    """Reads a `table` at phases in cycles, shape (n,), behind a lowpass at `cutoff` Hz, shape (n,) or one value."""
+    """Reads a `table` at phases in cycles, shape (n,), behind a lowpass at `cutoff` Hz, shape (n,) or one
+    value.
+    """
     place = (phase - np.floor(phase)) * _TABLE
     left = place.astype(np.int32)
     part = (place - left).astype(np.float32)

@@ -7,7 +7,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import signal as sp
 
-from engine.corpus.voices.patches import PATCHES, Fm, Patch, Pluck, Smear, Wave
+from engine.corpus.voices.patch import Fm, Patch, Pluck, Smear, Wave
+from engine.corpus.voices.patches import PATCHES
 from engine.corpus.voices.signal import (
     SAMPLE_RATE,
     Signal,
@@ -37,8 +38,8 @@ def pitch_hz(pitch: int) -> float:
 def render_note(patch_name: str, pitch: int, seconds: float, brightness: float) -> Signal:
     """One note, shape (n,) with n past `seconds` by the release; it starts and ends at zero.
 
-    `pitch` in MIDI numbers, `brightness` 0..1 (how hard the note is struck: opens filters, not loudness). The same
-    arguments give the same samples. Raises KeyError for an unknown patch.
+    `pitch` in MIDI numbers, `brightness` 0..1 (how hard the note is struck: opens filters, not loudness). The
+    same arguments give the same samples. Raises KeyError for an unknown patch.
     """
     patch: Patch = PATCHES[patch_name]
     freq = pitch_hz(pitch)
@@ -77,9 +78,13 @@ def _wave(patch: Wave, freq: float, seconds: float, brightness: float) -> Signal
         out += sweep(cycles, phase * 2 ** (place / 1200) + 0.37 * index * index, cutoff)
     out /= np.float32(np.sqrt(patch.voices))
     if patch.sub:
-        out += np.float32(patch.sub) * np.sin(np.pi * phase if freq > 90 else 2 * np.pi * phase).astype(np.float32)
+        out += np.float32(patch.sub) * np.sin(np.pi * phase if freq > 90 else 2 * np.pi * phase).astype(
+            np.float32
+        )
     if patch.breath:
-        out += np.float32(patch.breath) * bandpass(noise(len(t), round(freq)), freq * 1.5, min(freq * 8, 12_000))
+        out += np.float32(patch.breath) * bandpass(
+            noise(len(t), round(freq)), freq * 1.5, min(freq * 8, 12_000)
+        )
     if patch.drive:
         out = np.tanh(out * np.float32(1 + 4 * patch.drive)) / np.float32(1 + patch.drive)
     return out * envelope
