@@ -22,8 +22,10 @@ _JACK_NAME = ctypes.create_string_buffer(b"Segue")  # PortAudio keeps the pointe
 
 @dataclass(frozen=True)
 class OutputDevice:
-    """A device with at least one output channel. ``rate``: its own, in Hz. ``index``: valid until the next
-    scan.
+    """A device with at least one output channel. ``rate``: its own, in Hz.
+
+    ``index`` holds until the next scan; ``first``: the one that its host API offers first; ``default``: the one
+    the system plays on.
     """
 
     index: int
@@ -31,7 +33,8 @@ class OutputDevice:
     host_api: str
     channels: int
     rate: int
-    preferred: bool
+    first: bool
+    default: bool
 
     @property
     def label(self) -> str:
@@ -73,7 +76,8 @@ def scan() -> list[OutputDevice]:
             host_api=apis[device["hostapi"]]["name"],
             channels=device["max_output_channels"],
             rate=int(device["default_samplerate"]),
-            preferred=device["index"] == default,
+            first=device["index"] == apis[device["hostapi"]]["default_output_device"],
+            default=device["index"] == default,
         )
         for device in found
         if device["max_output_channels"] > 0
@@ -90,9 +94,8 @@ def find_output(wanted: str | None, outputs: list[OutputDevice]) -> OutputDevice
         named = "" if wanted is None else f" '{wanted}', and none at all"
         raise NoDevice(f"there is no sound device{named}; connect one or use 'file:PATH'")
     if wanted is None:
-        jack = [output for output in outputs if output.host_api.startswith("JACK")]
-        preferred = [output for output in outputs if output.preferred]
-        return (jack or preferred or outputs)[0]
+        jack = [output for output in outputs if output.host_api.startswith("JACK") and output.first]
+        return (jack or [output for output in outputs if output.default] or outputs)[0]
     key = wanted.strip().casefold()
     exact = [output for output in outputs if key in (output.name.casefold(), output.label.casefold())]
     partial = [output for output in outputs if key and key in output.label.casefold()]

@@ -123,6 +123,11 @@ class Opened(Message):
     reason: str = ""
 
     @property
+    def label(self) -> str:
+        """How the output is named to people: with its host API, if it is a device."""
+        return f"{self.device}, {self.host_api}" if self.host_api else self.device
+
+    @property
     def audible(self) -> bool:
         """Whether a sound device plays, rather than a file."""
         return bool(self.host_api)

@@ -1,0 +1,38 @@
+"""What the tests of the audio process share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine.ring import Ring, ring_name
+from tests.rig.jack import jack_server, recorder
+
+__all__ = ["jack_server", "recorder"]
+
+
+@pytest.fixture
+def ring() -> Iterator[Ring]:
+    """A ring of 131,072 frames at 44.1 kHz in shared memory; nothing may be left of it afterwards."""
+    with Ring.create(ring_name("audio"), 1 << 17) as made:
+        yield made
+    assert not list(Path("/dev/shm").glob(f"segue-{os.getpid()}-*"))
+
+
+@pytest.fixture(autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """No audio process, dead or alive, may be left by a test."""
+    yield
+    left = [child for child in psutil.Process().children() if "spawn_main" in " ".join(_command(child))]
+    assert not left
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline() or ["spawn_main"]  # a zombie has none
+    except psutil.Error:
+        return []

@@ -1,0 +1,208 @@
+"""A sound server without hardware, and a recorder on its side, for tests that compare sample by sample.
+
+``jackd -S`` (synchronous) with the dummy driver waits for its clients instead of dropping blocks, so that
+what arrives is exact on a busy machine too (facts/rig.md §1). Import the fixtures in a ``conftest.py``::
+
+    from tests.rig.jack import jack_server, recorder
+
+``jack_server`` starts a server of its own, tells PortAudio of it through the environment, and ends it after
+the test. ``recorder`` connects itself to each client named "Segue" as soon as its ports appear.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+PERIOD = 1024
+_START_SECONDS = 15.0
+_LOCK = Path(tempfile.gettempdir()) / "segue-jackd-start.lock"  # simultaneous starts race in JACK's registry
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 15.0, what: str = "") -> Any:
+    """Poll until ``condition()`` is true and return it; fails after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {what or condition}")
+        time.sleep(0.01)
+    return result
+
+
+class JackServer:
+    """A named ``jackd`` with the dummy driver at ``rate`` Hz."""
+
+    def __init__(self, name: str, folder: Path, rate: int = 44_100, period: int = PERIOD) -> None:
+        self.name, self.rate, self.period = name, rate, period
+        self._log = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client needs to find this server and no other."""
+        return {
+            "JACK_DEFAULT_SERVER": self.name,
+            "JACK_NO_START_SERVER": "1",
+            "JACK_NO_AUDIO_RESERVATION": "1",
+        }
+
+    def start(self) -> None:
+        """Start it and wait until clients can connect."""
+        command = [
+            "jackd",
+            "-n",
+            self.name,
+            "-S",
+            "-d",
+            "dummy",
+            "-r",
+            str(self.rate),
+            "-p",
+            str(self.period),
+        ]
+        environment = {**os.environ, **self.environment}
+        with _LOCK.open("w") as lock, self._log.open("wb") as log:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+            wait = ["jack_wait", "-s", self.name, "-w", "-t", str(int(_START_SECONDS))]
+            waited = subprocess.run(wait, capture_output=True, env=environment, timeout=2 * _START_SECONDS)
+        if waited.returncode or self._process.poll() is not None:
+            self.kill()
+            raise RuntimeError(f"jackd did not start: {self._log.read_text()[-500:]}")
+
+    def stop(self) -> None:
+        """End it; its clients should be gone."""
+        self._end("terminate")
+
+    def kill(self) -> None:
+        """End it at once, as if it had crashed."""
+        self._end("kill")
+
+    def _end(self, how: str) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            getattr(process, how)()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+
+
+class Recorder:
+    """Records the first output of every client whose name begins with "Segue", from its first block on."""
+
+    def __init__(self, server: JackServer, seconds: float = 60.0) -> None:
+        import jack
+
+        self._client = jack.Client("recorder", no_start_server=True, servername=server.name)
+        self._port = self._client.inports.register("in")
+        self._heard = np.zeros(int(seconds * server.rate), np.float32)
+        self._at = 0
+        self._appeared = threading.Event()
+        self._closing = False
+        self._client.set_process_callback(self._process)
+        self._client.set_port_registration_callback(self._registered)
+        self._client.activate()
+        self._connector = threading.Thread(target=self._connect, daemon=True)
+        self._connector.start()
+
+    @property
+    def audio(self) -> npt.NDArray[np.float32]:
+        """Everything recorded so far, shape [frames], silence included."""
+        return self._heard[: self._at].copy()
+
+    @property
+    def connected(self) -> bool:
+        """Whether a player is connected now."""
+        return bool(self._port.connections)
+
+    def sound(self) -> npt.NDArray[np.float32]:
+        """What was recorded from the first frame that is not zero to the last."""
+        audio = self.audio
+        loud = np.flatnonzero(audio)
+        return audio[loud[0] : loud[-1] + 1] if len(loud) else audio[:0]
+
+    def close(self) -> None:
+        """Leave the server; does nothing if that has died, for JACK then waits for ever."""
+        self._closing = True
+        self._appeared.set()
+        self._connector.join(5)
+        closer = threading.Thread(target=self._leave, daemon=True)
+        closer.start()
+        closer.join(2)
+
+    def _leave(self) -> None:
+        self._client.deactivate()
+        self._client.close()
+
+    def _process(self, frames: int) -> None:
+        count = min(frames, len(self._heard) - self._at)
+        self._heard[self._at : self._at + count] = self._port.get_array()[:count]
+        self._at += count
+
+    def _registered(self, port: Any, register: bool) -> None:
+        self._appeared.set()
+
+    def _connect(self) -> None:
+        import jack
+
+        while not self._closing:
+            for source in self._client.get_ports(r"^Segue.*:out_0$", is_audio=True, is_output=True):
+                if not self._joined(source):
+                    with contextlib.suppress(jack.JackError):  # not yet active, or gone again
+                        self._client.connect(source, self._port)
+            self._appeared.wait(0.005)
+            self._appeared.clear()
+
+    def _joined(self, source: Any) -> bool:
+        return any(port.name == self._port.name for port in self._client.get_all_connections(source))
+
+
+def match(recorded: npt.NDArray[np.float32], take: npt.NDArray[np.float32], at: int = 0) -> int:
+    """How many frames of ``recorded`` from ``at`` on equal the first of ``take`` bit for bit."""
+    count = min(len(recorded) - at, len(take))
+    differ = np.flatnonzero(recorded[at : at + count] != take[:count])
+    return int(differ[0]) if len(differ) else count
+
+
+def need_jack() -> None:
+    """Skip the test, with the reason, where there is no JACK."""
+    if shutil.which("jackd") is None or shutil.which("jack_wait") is None:
+        pytest.skip("jackd is not installed (Debian: jackd2)")
+    pytest.importorskip("jack", reason="the package JACK-Client is not installed")
+
+
+@pytest.fixture
+def jack_server(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[JackServer]:
+    """A running dummy server; ``parametrize("jack_server", [48_000], indirect=True)`` sets its rate."""
+    need_jack()
+    server = JackServer(f"t{os.getpid()}", tmp_path, rate=getattr(request, "param", 44_100))
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def recorder(jack_server: JackServer) -> Iterator[Recorder]:
+    """A recorder on the server's side."""
+    made = Recorder(jack_server)
+    yield made
+    made.close()
