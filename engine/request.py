@@ -127,6 +127,6 @@ class Request(Frozen):
 
 
 def frames_of_bars(bars: float, bpm: float, rate: int, beats_per_bar: int = 4) -> int:
-    """Length of ``bars`` in samples, from exact fractions (DESIGN.md §4.5); ``bpm`` in beats a minute, ``rate`` in Hz."""
+    """Length of ``bars`` in samples, from exact fractions (DESIGN.md §4.5); ``bpm`` beats a minute, ``rate`` Hz."""
     beats = Fraction(bars).limit_denominator(1 << 16) * beats_per_bar
     return round(beats * 60 * rate / Fraction(bpm).limit_denominator(1 << 20))

@@ -28,7 +28,9 @@ class ResidualUnit(nn.Module):
 class ResidualStack(nn.Sequential):
     """Residual units with the given dilations, in execution order."""
 
-    def __init__(self, width: int, dilations: Sequence[int], m_conv: float = 1.0, scaled: bool = False) -> None:
+    def __init__(
+        self, width: int, dilations: Sequence[int], m_conv: float = 1.0, scaled: bool = False
+    ) -> None:
         scale = len(dilations) ** -0.5 if scaled else 1.0
         super().__init__(*(ResidualUnit(width, int(m_conv * width), d, scale) for d in dilations))
 
@@ -37,8 +39,15 @@ class DownBlock(nn.Module):
     """``downs`` times (strided convolution, residual stack), then a projection to the embedding width."""
 
     def __init__(
-        self, channels: int, width: int, out: int, downs: int, stride: int, dilations: Sequence[int],
-        m_conv: float = 1.0, scaled: bool = False,
+        self,
+        channels: int,
+        width: int,
+        out: int,
+        downs: int,
+        stride: int,
+        dilations: Sequence[int],
+        m_conv: float = 1.0,
+        scaled: bool = False,
     ) -> None:
         super().__init__()
         self.steps = nn.ModuleList()
@@ -57,8 +66,15 @@ class UpBlock(nn.Module):
     """A projection from ``channels``, then ``ups`` times (residual stack, transposed convolution) to ``out``."""
 
     def __init__(
-        self, channels: int, width: int, out: int, ups: int, stride: int, dilations: Sequence[int],
-        m_conv: float = 1.0, scaled: bool = False,
+        self,
+        channels: int,
+        width: int,
+        out: int,
+        ups: int,
+        stride: int,
+        dilations: Sequence[int],
+        m_conv: float = 1.0,
+        scaled: bool = False,
     ) -> None:
         super().__init__()
         self.project = nn.Conv1d(channels, width, 3, padding=1)
@@ -82,8 +98,14 @@ class Encoder(nn.Module):
         width, dilations = config.level_width(level), config.dilations(level)
         self.blocks = nn.ModuleList(
             DownBlock(
-                1 if b == 0 else config.embed_width, width, config.embed_width, config.downs[b],
-                config.strides[b], dilations, config.m_conv, config.residual_scale,
+                1 if b == 0 else config.embed_width,
+                width,
+                config.embed_width,
+                config.downs[b],
+                config.strides[b],
+                dilations,
+                config.m_conv,
+                config.residual_scale,
             )
             for b in range(level + 1)
         )
@@ -104,8 +126,14 @@ class Decoder(nn.Module):
             dilations = dilations[::-1]
         self.blocks = nn.ModuleList(
             UpBlock(
-                config.embed_width, width, config.embed_width, config.downs[b], config.strides[b], dilations,
-                config.m_conv, config.residual_scale,
+                config.embed_width,
+                width,
+                config.embed_width,
+                config.downs[b],
+                config.strides[b],
+                dilations,
+                config.m_conv,
+                config.residual_scale,
             )
             for b in range(level + 1)
         )
@@ -135,7 +163,9 @@ def decoder_margin(config: CodecConfig, level: int) -> int:
     spread = sum(config.dilations(level))
     for b in range(level + 1):
         for _ in range(config.downs[b]):
-            radius = -(-(radius + config.strides[b]) // config.strides[b])  # transposed convolution, k 2*stride
+            radius = -(
+                -(radius + config.strides[b]) // config.strides[b]
+            )  # transposed convolution, k 2*stride
             radius += spread
         radius += 1  # projection, k 3
     return radius
@@ -143,5 +173,7 @@ def decoder_margin(config: CodecConfig, level: int) -> int:
 
 def quantise_to(x: Tensor, codebook: Tensor) -> Tensor:
     """Index of the nearest codebook row for each row of ``x`` [M, width]; the first on ties; int64 [M]."""
-    distance = torch.addmm((codebook * codebook).sum(1), x, codebook.t(), alpha=-2)  # |k|^2 - 2 x.k, [M, bins]
+    distance = torch.addmm(
+        (codebook * codebook).sum(1), x, codebook.t(), alpha=-2
+    )  # |k|^2 - 2 x.k, [M, bins]
     return distance.argmin(dim=1)

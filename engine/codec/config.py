@@ -40,7 +40,11 @@ class CodecConfig(Frozen):
     linf_k: Positive = 2048
     spectral: Annotated[float, Field(ge=0)] = 0.0
     multispectral: Annotated[float, Field(ge=0)] = 1.0
-    stft: tuple[tuple[Positive, Positive, Positive], ...] = ((2048, 240, 1200), (1024, 120, 600), (512, 50, 240))
+    stft: tuple[tuple[Positive, Positive, Positive], ...] = (
+        (2048, 240, 1200),
+        (1024, 120, 600),
+        (512, 50, 240),
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> CodecConfig:

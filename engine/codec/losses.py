@@ -32,7 +32,14 @@ def spectrum(x: Tensor, scale: tuple[int, int, int]) -> Tensor:
     """Magnitude STFT float32 [N, bins, frames] of [N, T]; ``scale`` = (n_fft, hop, window), centred, reflected."""
     n_fft, hop, window = scale
     found = torch.stft(
-        x.float(), n_fft, hop, window, _window(window, x.device), center=True, pad_mode="reflect", return_complex=True
+        x.float(),
+        n_fft,
+        hop,
+        window,
+        _window(window, x.device),
+        center=True,
+        pad_mode="reflect",
+        return_complex=True,
     )
     # sqrt has no gradient at 0, which digital silence reaches
     return torch.view_as_real(found).pow(2).sum(-1).clamp_min(1e-12).sqrt()

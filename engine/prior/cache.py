@@ -64,7 +64,9 @@ class LayerCache:
                     store[:, :, 1 - last % 2] = blocked[:, :, last - 1]
 
 
-def make_caches(config: PriorConfig, lanes: int, device: torch.device, dtype: torch.dtype) -> list[LayerCache]:
+def make_caches(
+    config: PriorConfig, lanes: int, device: torch.device, dtype: torch.dtype
+) -> list[LayerCache]:
     """Empty caches of every layer for ``lanes`` lanes."""
     d = config.attn_width // config.heads
     middle: dict[Kind, tuple[int, ...]] = {

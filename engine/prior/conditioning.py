@@ -60,7 +60,13 @@ class UpperConditioner(nn.Module):
         self.embed = nn.Embedding(upper.bins, config.width)
         nn.init.normal_(self.embed.weight, std=0.02 * config.init_scale)
         self.up = UpBlock(
-            config.width, upper.width, config.width, upper.ups, upper.stride, upper.dilations, upper.m_conv,
+            config.width,
+            upper.width,
+            config.width,
+            upper.ups,
+            upper.stride,
+            upper.dilations,
+            upper.m_conv,
             upper.residual_scale,
         )
         self.norm = nn.LayerNorm(config.width, eps=1e-5)

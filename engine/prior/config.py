@@ -82,17 +82,23 @@ class PriorConfig(Frozen):
     def _consistent(self) -> PriorConfig:
         if self.n_ctx % self.blocks:
             near = max(b for b in range(1, self.n_ctx + 1) if self.n_ctx % b == 0 and b <= self.blocks)
-            raise ValueError(f"n_ctx {self.n_ctx} is not a multiple of blocks {self.blocks}; {near} blocks would do")
+            raise ValueError(
+                f"n_ctx {self.n_ctx} is not a multiple of blocks {self.blocks}; {near} blocks would do"
+            )
         if self.attn_width % self.heads:
             raise ValueError(
                 f"attention width {self.attn_width} (m_attn x width) is not a multiple of heads {self.heads}"
             )
         if self.attention_order not in ORDERS:
-            raise ValueError(f"attention_order {self.attention_order} is unknown; choose from {sorted(ORDERS)}")
+            raise ValueError(
+                f"attention_order {self.attention_order} is unknown; choose from {sorted(ORDERS)}"
+            )
         if bool(self.artists) != bool(self.genres):
             raise ValueError("artists and genres are given together or not at all")
         if self.upper is not None and self.n_ctx % self.upper.ratio:
-            raise ValueError(f"n_ctx {self.n_ctx} must be a multiple of {self.upper.ratio}, the upper level's ratio")
+            raise ValueError(
+                f"n_ctx {self.n_ctx} must be a multiple of {self.upper.ratio}, the upper level's ratio"
+            )
         return self
 
     @property

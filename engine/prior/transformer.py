@@ -12,7 +12,7 @@ from engine.prior.patterns import Kind
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """x * sigmoid(1.702 x)."""
+    """X * sigmoid(1.702 x)."""
     return x * torch.sigmoid(1.702 * x)
 
 

@@ -31,6 +31,4 @@ def continue_prime(
         from engine.backends.torch_backend import TorchBackend
 
         model = TorchBackend(model)
-    return continue_with(
-        model, request, prime, done=done, chunk_frames=chunk_frames, should_stop=should_stop
-    )
+    return continue_with(model, request, prime, done=done, chunk_frames=chunk_frames, should_stop=should_stop)

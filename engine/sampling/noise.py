@@ -17,4 +17,4 @@ def uniforms(seed: int, level: int, start: int, stop: int) -> NDArray[np.float64
     first = start // WORDS
     source = np.random.Philox(key=[seed, level], counter=[first, 0, 0, 0])
     words = source.random_raw(stop - first * WORDS)[start - first * WORDS :]
-    return (words >> np.uint64(11)) * 2.0**-53
+    return np.asarray((words >> np.uint64(11)) * 2.0**-53, dtype=np.float64)

@@ -58,8 +58,10 @@ def window_starts(total: int, n_ctx: int, hop: int) -> list[int]:
     return [min(start, total - n_ctx) for start in range(0, total - n_ctx + hop, hop)]
 
 
-def level_windows(level: int, known: int, total: int, n_ctx: int, hop: int, ratio: int | None) -> tuple[Window, ...]:
-    """Windows of one level that add something to ``known`` tokens; ``ratio``: tokens per upper token, None at the top."""
+def level_windows(
+    level: int, known: int, total: int, n_ctx: int, hop: int, ratio: int | None
+) -> tuple[Window, ...]:
+    """Windows of one level that add to ``known`` tokens; ``ratio``: tokens per upper token, None at the top."""
     windows: list[Window] = []
     done = known
     for start in window_starts(total, n_ctx, hop):
@@ -78,7 +80,9 @@ def hop_tokens(n_ctx: int, fraction: float, ratio: int | None) -> int:
     return max(unit, int(fraction * n_ctx) // unit * unit)
 
 
-def make_plan(config: ModelConfig, sampling: Sampling, prime_tokens: int, total_tokens: int, lowest: int) -> Plan:
+def make_plan(
+    config: ModelConfig, sampling: Sampling, prime_tokens: int, total_tokens: int, lowest: int
+) -> Plan:
     """The plan of a take. ``prime_tokens`` and ``total_tokens`` count top-level tokens, the prime included in both."""
     hops = config.hops
     scale = [hops[config.top] // hop for hop in hops]

@@ -49,7 +49,13 @@ class Scheduler:
     """
 
     def __init__(
-        self, backend: Backend, plan: Plan, sampling: Sampling, style: Style, seed: int, song: tuple[int, int],
+        self,
+        backend: Backend,
+        plan: Plan,
+        sampling: Sampling,
+        style: Style,
+        seed: int,
+        song: tuple[int, int],
         known: dict[int, Codes],
     ) -> None:
         self.backend, self.plan, self.sampling, self.style, self.seed = backend, plan, sampling, style, seed

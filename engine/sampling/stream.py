@@ -17,7 +17,9 @@ from engine.sampling.scheduler import Scheduler
 from engine.store.config import ModelConfig
 
 ASSUMED_SONG_SECONDS = 90.0  # a song whose length nobody stated, and
-ASSUMED_PRIME_AT_SECONDS = 30.0  # where in it a riff lies: the middle of the form, not an intro, not an ending
+ASSUMED_PRIME_AT_SECONDS = (
+    30.0  # where in it a riff lies: the middle of the form, not an intro, not an ending
+)
 
 
 def song_span(config: ModelConfig, request: Request, prime_frames: int, used_frames: int) -> tuple[int, int]:
@@ -88,7 +90,9 @@ def _known_codes(
         known = {level: np.asarray(done[level], dtype=np.int64) for level in levels}
         for level, codes in known.items():
             if codes.size < prime.size // backend.config.hops[level]:
-                raise BadFormat(f"the known codes of level {level} end before the prime does; encode it again")
+                raise BadFormat(
+                    f"the known codes of level {level} end before the prime does; encode it again"
+                )
         return known, 0.0
     return backend.encode(prime, levels), time.perf_counter() - started
 

@@ -36,7 +36,9 @@ class ModelConfig(Frozen):
             if prior.level != level:
                 raise ValueError(f"prior {level} says it is of level {prior.level}; list them bottom first")
             if prior.hop != self.codec.hops[level]:
-                raise ValueError(f"prior {level} has hop {prior.hop}; the codec's is {self.codec.hops[level]}")
+                raise ValueError(
+                    f"prior {level} has hop {prior.hop}; the codec's is {self.codec.hops[level]}"
+                )
             if prior.bins != self.codec.bins:
                 raise ValueError(f"prior {level} has {prior.bins} bins; the codec has {self.codec.bins}")
             top = level == self.codec.levels - 1
@@ -81,7 +83,9 @@ class ModelConfig(Frozen):
 
 
 def starter_config(
-    artists: tuple[str, ...] = (UNKNOWN_NAME,), genres: tuple[str, ...] = (UNKNOWN_NAME,), name: str = "starter"
+    artists: tuple[str, ...] = (UNKNOWN_NAME,),
+    genres: tuple[str, ...] = (UNKNOWN_NAME,),
+    name: str = "starter",
 ) -> ModelConfig:
     """The starter's shapes: windows of 5.9 s / 1.5 s / 0.37 s, small enough for two CPU cores (DESIGN.md §6)."""
     labels = {"artists": len(artists), "genres": len(genres), "n_ctx": 2048, "blocks": 32}
@@ -90,16 +94,37 @@ def starter_config(
         codec=CodecConfig(),
         priors=(
             PriorConfig(
-                level=0, hop=8, width=128, depth=4, heads=2, m_attn=1.0, m_mlp=3.0,
-                upper=UpperConfig(width=64, depth=4), **labels,
+                level=0,
+                hop=8,
+                width=128,
+                depth=4,
+                heads=2,
+                m_attn=1.0,
+                m_mlp=3.0,
+                upper=UpperConfig(width=64, depth=4),
+                **labels,
             ),
             PriorConfig(
-                level=1, hop=32, width=192, depth=6, heads=4, m_attn=1.0, m_mlp=2.0,
-                upper=UpperConfig(width=96, depth=4), **labels,
+                level=1,
+                hop=32,
+                width=192,
+                depth=6,
+                heads=4,
+                m_attn=1.0,
+                m_mlp=2.0,
+                upper=UpperConfig(width=96, depth=4),
+                **labels,
             ),
             PriorConfig(
-                level=2, hop=128, width=384, depth=10, heads=6, m_attn=0.5, m_mlp=1.0,
-                time=TimeConfig(bins=128, min_seconds=16.0, max_seconds=144.0), **labels,
+                level=2,
+                hop=128,
+                width=384,
+                depth=10,
+                heads=6,
+                m_attn=0.5,
+                m_mlp=1.0,
+                time=TimeConfig(bins=128, min_seconds=16.0, max_seconds=144.0),
+                **labels,
             ),
         ),
         artists=artists,

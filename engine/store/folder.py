@@ -59,7 +59,9 @@ def read_config(folder: Path) -> ModelConfig:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "model.json"
-        raise NoModel(f"{folder / 'model.json'} does not describe a model: {place}: {first['msg']}") from error
+        raise NoModel(
+            f"{folder / 'model.json'} does not describe a model: {place}: {first['msg']}"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise NoModel(f"{folder / 'model.json'} cannot be read: {error}; give a model folder") from error
 
