@@ -39,7 +39,9 @@ async def serve(setup: SessionSetup, console: Console, errand: Errand | None = N
     session = Session(setup)
     interrupted = asyncio.Event()
     _on_signals(session, interrupted)
-    tasks = [asyncio.create_task(waiting) for waiting in (_work(session, console, errand), interrupted.wait())]
+    tasks = [
+        asyncio.create_task(waiting) for waiting in (_work(session, console, errand), interrupted.wait())
+    ]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if tasks[0].done():

@@ -28,9 +28,16 @@ from presets import default_riff
 @click.option("--device", default=None, help="Sound output: part of a device's name, file:PATH, or none.")
 @click.option("--model", default="starter", show_default=True, help="Model, by name or folder.")
 @click.option("--takes", type=click.Path(path_type=Path), default=None, help="Takes folder.")
-@click.option("--allow", type=click.Path(path_type=Path), multiple=True, help="Folder open to clients on other hosts.")
+@click.option(
+    "--allow", type=click.Path(path_type=Path), multiple=True, help="Folder open to clients on other hosts."
+)
 @click.option("--once", is_flag=True, help="Continue one riff by 4 bars over OSC, play it, and exit.")
-@click.option("--riff", type=click.Path(path_type=Path), default=None, help="The riff for --once (default: the shipped one).")
+@click.option(
+    "--riff",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The riff for --once (default: the shipped one).",
+)
 @click.option("--verbose", is_flag=True, help="Log what happens.")
 def serve(
     host: str,
@@ -73,4 +80,6 @@ def _errand(riff: Path | None) -> Errand:
 
 def _log(verbose: bool) -> None:
     handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(message)s", handlers=[handler]
+    )

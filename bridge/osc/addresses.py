@@ -64,7 +64,7 @@ REQUESTS = (
     ),
     Entry(
         "/segue/notify",
-        "Subscribe (1) or not (0) to notices, sent to the sender's port or to the one given; any message renews the lease",
+        "Subscribe (1) or not (0) to notices, at the sender's port or the one given; messages renew the lease",
         arguments=(
             _whole("on", 0, 1),
             _whole("port", 1, 65535, optional=True),

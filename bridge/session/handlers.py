@@ -53,8 +53,18 @@ class Handlers:
 
     def by_name(self) -> dict[str, Handler]:
         """Handlers by the names that the address table uses."""
-        names = "test version status notify sync quit prime_file prime_clear set_style styles parameter generate cancel panic"
-        return {name: getattr(self, f"_{name}") for name in names.split()}
+        server = ("test", "version", "status", "notify", "sync", "quit")
+        music = (
+            "prime_file",
+            "prime_clear",
+            "set_style",
+            "styles",
+            "parameter",
+            "generate",
+            "cancel",
+            "panic",
+        )
+        return {name: getattr(self, f"_{name}") for name in server + music}
 
     # -- server --------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ Sendable = int | float | str
 
 
 class Notices:
-    """Sends ``/segue/done`` and ``/segue/fail`` to the sender, everything else to the subscribers (facts/daw.md §1.9)."""
+    """Done and fail go to the sender, everything else to the subscribers (facts/daw.md §1.9)."""
 
     def __init__(self, endpoint: OscEndpoint, subscribers: Subscribers) -> None:
         self._endpoint = endpoint

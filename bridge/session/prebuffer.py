@@ -61,7 +61,7 @@ class Prebuffer:
     @property
     def may_start(self) -> bool:
         """Whether enough is in hand."""
-        return 0.0 < self._made and self.needed_seconds <= self._made
+        return self._made > 0.0 and self.needed_seconds <= self._made
 
     def pace(self) -> Pace:
         """What the next job can learn from this one, once it has made all its audio."""

@@ -90,7 +90,7 @@ class Settings(Frozen):
 
 
 def tempo_of(path: str, asked: float | None, estimated: float | None) -> float | None:
-    """Tempo in beats a minute: the one asked for, else the one in the file's name ("..._112bpm.wav"), else the estimate."""
+    """Beats a minute: as asked for, else as in the file's name ("..._112bpm.wav"), else as estimated."""
     if asked:
         return asked
     named = _BPM_IN_NAME.search(PurePath(path).stem)
@@ -129,7 +129,8 @@ def length_of(seconds: float | None, bars: float | None, bpm: float | None, rate
     if frames > MAX_SECONDS * rate:
         longest = MAX_SECONDS * bpm / 240
         raise OutOfRange(
-            f"{count:g} bars at {bpm:g} bpm last {frames / rate:.0f} s; at most {MAX_SECONDS:g} s ({longest:.0f} bars) can be made"
+            f"{count:g} bars at {bpm:g} bpm last {frames / rate:.0f} s; "
+            f"at most {MAX_SECONDS:g} s ({longest:.0f} bars) can be made"
         )
     return Length(max(1, frames), count)
 

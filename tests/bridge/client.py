@@ -53,7 +53,7 @@ class OscClient:
         return True
 
     def wait(self, address: str, *first: Any, timeout: float = 10.0) -> tuple[Any, ...]:
-        """Arguments of the next message (from the ones not yet waited for) with this address and these first arguments."""
+        """Arguments of the first message not yet waited for with this address and these first arguments."""
         deadline = time.monotonic() + timeout
         seen = 0
         while True:
@@ -67,7 +67,9 @@ class OscClient:
             if left <= 0 or not self.listen(left):
                 raise AssertionError(f"no {address} {first} within {timeout} s; heard {self.heard}")
 
-    def ask(self, address: str, *values: Any, reply: str | None = None, timeout: float = 10.0) -> tuple[Any, ...]:
+    def ask(
+        self, address: str, *values: Any, reply: str | None = None, timeout: float = 10.0
+    ) -> tuple[Any, ...]:
         """Send, and wait for the answer on ``reply`` (or the same address); what was heard there before is dropped."""
         while self.listen(0.001):
             pass

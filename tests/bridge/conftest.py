@@ -69,7 +69,11 @@ def start_session(tmp_path: Path) -> Iterator[StartSession]:
     running: list[RunningSession] = []
 
     def start(
-        *, model: str = "mock", device: str = "none", patience: Patience | None = None, setup: dict[str, Any] | None = None,
+        *,
+        model: str = "mock",
+        device: str = "none",
+        patience: Patience | None = None,
+        setup: dict[str, Any] | None = None,
         **options: Any,
     ) -> RunningSession:
         engine = EngineSetup(model=model, target=MOCK, options=options, patience=patience or Patience())

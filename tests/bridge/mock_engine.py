@@ -100,7 +100,11 @@ class MockEngine:
             return
         info = sf.info(path)
         ready = p.PrimeReady(
-            tag=command.tag, prime=command.prime, seconds=info.duration, rate=info.samplerate, bpm=self.options.get("bpm")
+            tag=command.tag,
+            prime=command.prime,
+            seconds=info.duration,
+            rate=info.samplerate,
+            bpm=self.options.get("bpm"),
         )
         self.send(ready)
 
@@ -108,7 +112,9 @@ class MockEngine:
         ring = Ring.attach(job.ring) if job.ring else None
         for index in range(job.takes):
             seed = job.request.seed + index
-            folder = Path(job.resume[0]) if job.resume and index == 0 else Path(job.folder) / f"{job.job}_s{seed}"
+            folder = (
+                Path(job.resume[0]) if job.resume and index == 0 else Path(job.folder) / f"{job.job}_s{seed}"
+            )
             folder.mkdir(parents=True, exist_ok=True)
             if not self.take(job, folder, seed, index, ring if index == 0 else None):
                 self.send(p.JobCancelled(job=job.job))

@@ -100,7 +100,10 @@ def test_answers_of_another_bridge_are_not_answered(start_session: StartSession)
             st.tuples(st.just("h"), st.integers(-(2**63), 2**63 - 1)),
             st.tuples(st.just("f"), st.floats(width=32)),
             st.tuples(st.just("d"), st.floats()),
-            st.tuples(st.just("s"), st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=60)),
+            st.tuples(
+                st.just("s"),
+                st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=60),
+            ),
             st.tuples(st.just("b"), st.binary(min_size=1, max_size=60)),
             st.tuples(st.just("N"), st.none()),
         ),

@@ -46,7 +46,9 @@ def test_a_slow_engine_does_not_run_dry_and_does_not_wait_for_everything(rate: f
     starved, start = underrun_and_start(10.0, steady(rate, 0.5), Pace(rate, 0.0))
     assert starved == 0.0
     latest_useful = 0.5 + 10.0 / rate  # when all is made
-    assert start < latest_useful - 0.5 * 10.0  # at least half of the music is heard while the rest is being made
+    assert (
+        start < latest_useful - 0.5 * 10.0
+    )  # at least half of the music is heard while the rest is being made
 
 
 @pytest.mark.parametrize("rate", [0.4, 0.9, 1.2, 2.0, 5.0])

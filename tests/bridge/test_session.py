@@ -40,7 +40,10 @@ def test_a_riff_goes_in_and_a_take_comes_out(ready: OscClient, riff: Path):
     assert ready.wait("/segue/done", "/segue/notify") == ("/segue/notify", 1, 600)
     ready.send("/segue/prime/file", str(riff), "#p")
     prime(ready, riff)
-    assert ready.wait("/segue/fail", "/segue/prime/file")[1:3] == (400, "bad_args")  # the tag leads, never trails
+    assert ready.wait("/segue/fail", "/segue/prime/file")[1:3] == (
+        400,
+        "bad_args",
+    )  # the tag leads, never trails
     assert ready.wait("/segue/prime", "P1") == ("P1", 2.0, 0.0, "riff.wav")
     ready.send("/segue/param/seed", 7)
     ready.send("/segue/generate", "#g", 1.5)
@@ -72,7 +75,9 @@ def test_what_is_played_is_the_take(start_session: StartSession, riff: Path, tmp
     assert np.max(np.abs(heard[begin : begin + take.size] - take)) < 2**-23
 
 
-def test_jobs_are_told_to_every_subscriber_and_answers_to_the_sender_only(start_session: StartSession, riff: Path):
+def test_jobs_are_told_to_every_subscriber_and_answers_to_the_sender_only(
+    start_session: StartSession, riff: Path
+):
     running = start_session()
     one, two = running.client(), running.client()
     wait_idle(one)
@@ -107,7 +112,11 @@ def test_every_job_ends_in_exactly_one_terminal_state(ready: OscClient, riff: Pa
             told[values[0]].append(values[1])
     assert told == states
     ready.send("/segue/cancel", "J1")
-    assert ready.wait("/segue/fail", "/segue/cancel")[1:4] == (404, "no_job", "there is no job J1 queued or running")
+    assert ready.wait("/segue/fail", "/segue/cancel")[1:4] == (
+        404,
+        "no_job",
+        "there is no job J1 queued or running",
+    )
 
 
 def test_notices_go_to_the_port_that_was_named_and_end_with_the_subscription(ready: OscClient):
@@ -137,7 +146,9 @@ def test_properties_answer_on_their_own_address_and_follow_each_other(ready: Osc
         ("/segue/param/top_k", (0,)),
     ]
     ready.send("/segue/param/se*")
-    assert {address for address, _ in ready.drain()} == {f"/segue/param/{n}" for n in ("seconds", "seed", "seed_lock")}
+    assert {address for address, _ in ready.drain()} == {
+        f"/segue/param/{n}" for n in ("seconds", "seed", "seed_lock")
+    }
 
 
 def test_styles_are_resolved_listed_and_refused(ready: OscClient):
@@ -158,7 +169,11 @@ def test_a_bundle_sets_first_and_generates_then(ready: OscClient, riff: Path):
     ready.send("/segue/notify", 1)
     prime(ready, riff)
     bundle = OscBundleBuilder(IMMEDIATELY)
-    for address, value in (("/segue/generate", None), ("/segue/param/seed", 99), ("/segue/param/seconds", 0.5)):
+    for address, value in (
+        ("/segue/generate", None),
+        ("/segue/param/seed", 99),
+        ("/segue/param/seconds", 0.5),
+    ):
         message = OscMessageBuilder(address)
         if value is not None:
             message.add_arg(value)
@@ -185,7 +200,10 @@ def test_generate_right_after_the_prime_waits_for_it(ready: OscClient, tmp_path:
     ready.send("/segue/param/bars", 0.25)
     ready.send("/segue/generate")
     take = ready.wait("/segue/take")
-    assert take[3:5] == (0.5, 120.0)  # a quarter of a bar of four beats at 120 beats a minute, from the file's name
+    assert take[3:5] == (
+        0.5,
+        120.0,
+    )  # a quarter of a bar of four beats at 120 beats a minute, from the file's name
 
 
 def test_several_takes_have_following_seeds(ready: OscClient, riff: Path):
@@ -221,9 +239,21 @@ def test_panic_silences_and_the_job_goes_on(ready: OscClient, riff: Path):
     [
         ("/segue/generate", (), 409, "no_prime", "there is no prime yet; send /segue/prime/file"),
         ("/segue/prime/file", ("/nowhere/riff.wav",), 404, "no_file", "/nowhere/riff.wav is not there"),
-        ("/segue/prime/file", ("riff.wav",), 404, "no_file", "the path 'riff.wav' is relative; give the whole path"),
+        (
+            "/segue/prime/file",
+            ("riff.wav",),
+            404,
+            "no_file",
+            "the path 'riff.wav' is relative; give the whole path",
+        ),
         ("/segue/param/seed", (-1,), 422, "out_of_range", "a whole number from 0 to 2147483647, not -1"),
-        ("/segue/param/bpm", (5.0,), 422, "out_of_range", "bpm is 5; it must be 0 (that of the prime) or from 20 to 400"),
+        (
+            "/segue/param/bpm",
+            (5.0,),
+            422,
+            "out_of_range",
+            "bpm is 5; it must be 0 (that of the prime) or from 20 to 400",
+        ),
         ("/segue/param/temperature", ("hot",), 400, "bad_args", "not the text 'hot'"),
         ("/segue/pram/seed", (), 404, "unknown_address", "the nearest address is /segue/param/seed"),
         ("/live/test", (), 404, "unknown_address", "nothing answers to /live/test"),
@@ -231,7 +261,9 @@ def test_panic_silences_and_the_job_goes_on(ready: OscClient, riff: Path):
         ("/segue/style", ("",), None, "", ""),
     ],
 )
-def test_failures_are_named(ready: OscClient, address: str, values: tuple[object, ...], code, slug: str, words: str):
+def test_failures_are_named(
+    ready: OscClient, address: str, values: tuple[object, ...], code, slug: str, words: str
+):
     ready.send(address, *values)
     if code is None:
         assert ready.wait(address) == ("unknown", 0)
@@ -302,7 +334,9 @@ def test_a_port_in_use_is_named(start_session: StartSession, tmp_path: Path):
         RunningSession(SessionSetup("127.0.0.1", taken, tmp_path, engine, SoundSetup("none")))
 
 
-def test_paths_from_other_hosts_must_lie_in_an_open_folder(start_session: StartSession, riff: Path, tmp_path: Path):
+def test_paths_from_other_hosts_must_lie_in_an_open_folder(
+    start_session: StartSession, riff: Path, tmp_path: Path
+):
     open_folder = tmp_path / "open"
     open_folder.mkdir()
     shutil.copy(riff, open_folder / "riff.wav")

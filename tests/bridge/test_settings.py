@@ -50,7 +50,9 @@ def test_impossible_lengths(arguments, sentence: str):
 
 def request(settings: Settings, seconds: float | None = None):
     prime = PrimeRef(path="/r/riff.wav")
-    return build_request(settings, model="starter", rate=44_100, prime=prime, bpm=90.0, style=Style(), seconds=seconds)
+    return build_request(
+        settings, model="starter", rate=44_100, prime=prime, bpm=90.0, style=Style(), seconds=seconds
+    )
 
 
 def test_seconds_win_over_bars_until_bars_are_set():

@@ -50,7 +50,9 @@ def test_delays_grow_by_half_and_the_sixth_restart_in_a_minute_is_refused():
     assert backoff.next_delay() == pytest.approx(0.1)
 
 
-def test_a_killed_engine_is_replaced_and_the_take_completed(start_session: StartSession, riff: Path, tmp_path: Path):
+def test_a_killed_engine_is_replaced_and_the_take_completed(
+    start_session: StartSession, riff: Path, tmp_path: Path
+):
     sink = tmp_path / "heard.wav"
     running, client = started(start_session, riff, speed=2.0, device=f"file:{sink}")
     client.send("/segue/generate", "#k", 4.0)
@@ -65,7 +67,9 @@ def test_a_killed_engine_is_replaced_and_the_take_completed(start_session: Start
     terminal = [v for a, v in client.drain() if a == "/segue/job" and v[1] in ("done", "failed", "cancelled")]
     assert terminal == [] and engine_pid(running) != first and not psutil.pid_exists(first)
     starts = [int(line) for line in (Path(path).parent / "starts").read_text().split()]
-    assert starts[0] == 0 and len(starts) == 2 and starts[1] >= 0.4 * 4.0 * 44_100 - 2_205  # it went on, not from 0
+    assert (
+        starts[0] == 0 and len(starts) == 2 and starts[1] >= 0.4 * 4.0 * 44_100 - 2_205
+    )  # it went on, not from 0
     running.stop()
     assert np.array_equal(sf.read(path, dtype="float32")[0], sine(21, 0, 176_400))
     assert covers(sf.read(sink, dtype="float32")[0], sine(21, 0, 176_400))
@@ -111,7 +115,9 @@ def test_the_engine_dies_between_two_takes(start_session: StartSession, riff: Pa
     client.wait("/segue/job", "J1", "done")
 
 
-def test_a_prime_that_kills_the_engine_is_given_up_and_the_session_lives(start_session: StartSession, riff: Path, tmp_path: Path):
+def test_a_prime_that_kills_the_engine_is_given_up_and_the_session_lives(
+    start_session: StartSession, riff: Path, tmp_path: Path
+):
     poison = tmp_path / "poison.wav"
     shutil.copy(riff, poison)
     _, client = started(start_session, riff)

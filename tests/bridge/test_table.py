@@ -62,16 +62,30 @@ def test_numbers_become_floats_where_floats_are_wanted():
         ("/segue/param/seconds", "f", (601.0,), OutOfRange, "a number from 0 to 600 s, not 601"),
         ("/segue/param/fidelity", "s", ("best",), OutOfRange, "one of draft, fine, full, not 'best'"),
         ("/segue/param/fidelity", "i", (2,), BadArguments, "one of draft, fine, full, not the number 2"),
-        ("/segue/prime/file", "", (), BadArguments, "takes 1 to 3 arguments (path [start_s] [length_s]), not 0"),
+        (
+            "/segue/prime/file",
+            "",
+            (),
+            BadArguments,
+            "takes 1 to 3 arguments (path [start_s] [length_s]), not 0",
+        ),
         ("/segue/prime/file", "i", (3,), BadArguments, "argument 1 (path) must be a text, not the number 3"),
         ("/segue/prime/file", "s", ("x" * 5000,), OutOfRange, "at most 4096 bytes"),
         ("/segue/generate", "f", (-3.0,), OutOfRange, "a number from 0.1 to 600 s, not -3"),
-        ("/segue/notify", "ii", (1, 70000), OutOfRange, "argument 2 (port) must be a whole number from 1 to 65535"),
+        (
+            "/segue/notify",
+            "ii",
+            (1, 70000),
+            OutOfRange,
+            "argument 2 (port) must be a whole number from 1 to 65535",
+        ),
         ("/segue/sync", "", (), BadArguments, "takes 1 argument (n), not 0"),
         ("/segue/test", "is", (1, "x"), BadArguments, "takes 0 arguments (nothing), not 2"),
     ],
 )
-def test_wrong_arguments_are_named_with_the_right_ones(address, tags, values, kind: type[SegueError], sentence: str):
+def test_wrong_arguments_are_named_with_the_right_ones(
+    address, tags, values, kind: type[SegueError], sentence: str
+):
     with pytest.raises(kind) as caught:
         call(address, tags, *values)
     assert sentence in caught.value.message and caught.value.message.startswith(address)
@@ -89,8 +103,10 @@ def test_a_button_presses_and_its_release_is_ignored():
 
 
 def test_an_unknown_address_is_answered_with_the_nearest():
-    with pytest.raises(UnknownAddress, match="nothing answers to /segue/param/temprature; the nearest address is "
-                                             "/segue/param/temperature"):
+    with pytest.raises(
+        UnknownAddress,
+        match="nothing answers to /segue/param/temprature; the nearest address is /segue/param/temperature",
+    ):
         TABLE.find(Message("/segue/param/temprature"))
 
 
@@ -108,7 +124,9 @@ def test_patterns_reach_properties(pattern: str, found: set[str]):
     assert {entry.arguments[0].name for entry in TABLE.find(Message(pattern))} == found
 
 
-@pytest.mark.parametrize("pattern", ["/segue/q*", "/segue/gen*", "/*", "/segue/param/{seed", "/segue/param/{}"])
+@pytest.mark.parametrize(
+    "pattern", ["/segue/q*", "/segue/gen*", "/*", "/segue/param/{seed", "/segue/param/{}"]
+)
 def test_patterns_reach_no_verb_and_cross_no_slash(pattern: str):
     with pytest.raises(UnknownAddress):
         TABLE.find(Message(pattern))
