@@ -25,8 +25,7 @@ def read_prime(ref: PrimeRef, rate: int) -> Waveform:
     silent, absurdly loud), :class:`TooShort`, :class:`TooLarge` (over 600 s), :class:`OutOfRange` (a span
     outside the file), :class:`PathNotAllowed` (a relative path).
     """
-    if not Path(ref.path).is_absolute():
-        raise PathNotAllowed(f"the path '{ref.path}' is relative; give an absolute path")
+    refuse_relative(ref)
     with AudioFile(ref.path) as file:
         start, frames = file.span(ref.start_seconds, ref.length_seconds)
         _check_length(file.info, ref, frames)
@@ -37,6 +36,12 @@ def read_prime(ref: PrimeRef, rate: int) -> Waveform:
         prime = Waveform.of_mono(np.concatenate(mono), file.info.rate)
     _check_loudness(ref.path, loudest, prime.peak)
     return prime.resample(rate)
+
+
+def refuse_relative(ref: PrimeRef) -> None:
+    """Raises :class:`PathNotAllowed` for a path that would mean another file in another process."""
+    if not Path(ref.path).is_absolute():
+        raise PathNotAllowed(f"the path '{ref.path}' is relative; give an absolute path")
 
 
 def _check_length(info: AudioInfo, ref: PrimeRef, frames: int) -> None:

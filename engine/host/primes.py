@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.audio import Waveform, probe, read_prime
-from engine.errors import NoFile
+from engine.audio.prime import refuse_relative
+from engine.errors import NoFile, PathNotAllowed
 from engine.host.jobs import KnownPrime
 from engine.request import PrimeRef, Sampling
 
@@ -57,8 +58,8 @@ class PrimeShelf:
         """The prime if it was taken in and its file has not changed since."""
         try:
             found = self._get(_key(backend, ref))
-        except NoFile:
-            return None
+        except (NoFile, PathNotAllowed):
+            return None  # the job says what is wrong when it reads the prime
         return None if found is None else found.known
 
     def _get(self, key: tuple[Any, ...]) -> ShelvedPrime | None:
@@ -69,6 +70,7 @@ class PrimeShelf:
 
 
 def _key(backend: Backend, ref: PrimeRef) -> tuple[Any, ...]:
+    refuse_relative(ref)
     try:
         status = os.stat(ref.path)
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ import os
 import struct
 import sys
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -24,6 +25,10 @@ from engine.errors import Busy
 _HEADER = struct.Struct("<4sBBIQIQddd")
 _CRC = struct.Struct("<I")
 _MAGIC = b"SGJ1"
+
+
+# Less than fsync: times of change may be lost in a power cut, data and length may not.
+sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class Kind(IntEnum):
@@ -120,7 +125,7 @@ class Journal:
         with writing(self.path):
             try:
                 _write_all(self._descriptor, data, self._size)
-                os.fsync(self._descriptor)
+                sync_data(self._descriptor)
             except OSError:
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._descriptor, self._size)

@@ -21,7 +21,7 @@ from engine.errors import BadFormat, SegueError
 from engine.events import AudioChunk, Event, PrimeEncoded, WindowDone
 from engine.request import Request
 from engine.take.closing import close_take
-from engine.take.journal import Journal, Kind, Record
+from engine.take.journal import Journal, Kind, Record, sync_data
 from engine.take.state import Growth
 from engine.take.take import AUDIO_PART, JOURNAL, PRIME, REQUEST, Take, TakeHead, read_record
 
@@ -155,6 +155,9 @@ class TakeWriter:
                 data, offset = data[written:], offset + written
         self._frames = max(self._frames, event.start + event.samples.size)
         if self._frames - self._synced >= _SYNC_SECONDS * self.head.rate:
+            with writing(self.folder / AUDIO_PART):
+                sync_data(self._audio)
+            self._synced = self._frames
             self._append(Kind.AUDIO)
 
     def _append(
@@ -166,10 +169,6 @@ class TakeWriter:
         codes: NDArray[np.int64] = _NONE,
         seconds: float = 0.0,
     ) -> None:
-        if self._frames > self._synced:
-            with writing(self.folder / AUDIO_PART):
-                os.fsync(self._audio)
-            self._synced = self._frames
         record = Record(
             kind,
             level,

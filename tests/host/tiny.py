@@ -22,7 +22,14 @@ ARTISTS, GENRES = ("unknown", "anna", "bert"), ("unknown", "house", "dub")
 def make_tiny_model(folder: Path, seed: int = 0) -> Path:
     """A model folder with windows of 64 tokens (186 / 46 / 12 ms)."""
     torch.manual_seed(seed)
-    labels = {"artists": len(ARTISTS), "genres": len(GENRES), "n_ctx": 64, "blocks": 8, "bins": 32, "depth": 1}
+    labels = {
+        "artists": len(ARTISTS),
+        "genres": len(GENRES),
+        "n_ctx": 64,
+        "blocks": 8,
+        "bins": 32,
+        "depth": 1,
+    }
     upper = UpperConfig(bins=32, width=8, depth=1)
     config = ModelConfig(
         name="tiny",
@@ -31,7 +38,11 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
             PriorConfig(level=0, hop=8, width=8, upper=upper, **labels),
             PriorConfig(level=1, hop=32, width=8, upper=upper, **labels),
             PriorConfig(
-                level=2, hop=128, width=8, time=TimeConfig(bins=8, min_seconds=16.0, max_seconds=144.0), **labels
+                level=2,
+                hop=128,
+                width=8,
+                time=TimeConfig(bins=8, min_seconds=16.0, max_seconds=144.0),
+                **labels,
             ),
         ),
         artists=ARTISTS,
@@ -55,5 +66,6 @@ def write_riff(path: Path, seconds: float = 1.0, rate: int = RATE, channels: int
 
 def make_request(model: Path, riff: Path, seconds: float = 0.5, seed: int = 7, **more: object) -> Request:
     """A request for ``seconds`` of continuation."""
-    values = {"model": str(model), "prime": PrimeRef(path=str(riff)), "frames": round(seconds * RATE), "seed": seed}
+    values: dict[str, object] = {"model": str(model), "prime": PrimeRef(path=str(riff)), "seed": seed}
+    values["frames"] = round(seconds * RATE)
     return Request.model_validate({**values, **more})
