@@ -104,6 +104,8 @@ class Player:
             heard, live = self._pull(voice, block)
         self.played += heard
         block[heard:] = 0
+        if not self._sounding:
+            self._gain = self.gain  # nothing sounds yet that a jump could make click
         self._apply_gain(block[:heard])
         if broke_off:
             self._start_tail(self._last)

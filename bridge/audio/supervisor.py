@@ -45,6 +45,7 @@ from engine.errors import (
     OutOfRange,
     SegueError,
 )
+from engine.ring import sweep_stale
 
 _WATCH_PERIOD = 0.25
 _ANSWER_SECONDS, _OPEN_SECONDS = 5.0, 15.0
@@ -82,7 +83,11 @@ class AudioClient:
         self._burials: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Start the process. Raises :class:`NotReady` if it cannot be started."""
+        """Start the process, after removing the rings that dead bridges left behind.
+
+        Raises :class:`NotReady` if it cannot be started.
+        """
+        await asyncio.to_thread(sweep_stale)
         await self._launch()
         self._watcher = asyncio.create_task(self._watch())
 
@@ -314,7 +319,8 @@ class AudioClient:
         recent = sum(time.monotonic() - lost < _MEMORY_SECONDS for lost in self._losses)
         wait = 0.0 if recent < 2 else _FIRST_WAIT * _WAIT_FACTOR**recent
         while True:
-            await asyncio.gather(*self._burials)
+            if self._burials:
+                await asyncio.wait(self._burials)  # unlike gather, leaves them be when this is cancelled
             await asyncio.sleep(min(wait, _LONGEST_WAIT))
             wait = max(_FIRST_WAIT, wait * _WAIT_FACTOR)
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import sys
@@ -68,13 +69,13 @@ def test_resampled_tone_has_its_length_and_shape(rate: int) -> None:
 def test_the_read_counter_follows_what_was_played_not_what_was_resampled() -> None:
     with Ring.create(ring_name("played"), 1 << 15) as ring:
         ring.write(noise(30_000))
-        source = ResampledSource(ring, 30_000, 48_000)
+        source = ResampledSource(Ring.attach(ring.name), 30_000, 48_000)
         wait_until(lambda: source.ready(1_000))
         assert ring.read == 0
         out = np.empty(4_800, np.float32)
         assert source.read_into(out) == 4_800
         wait_until(lambda: ring.read == 4_410)
-        source.close()
+        assert source.close() == 4_410
         assert ring.read == 4_410, "its successor begins with the first frame that was not heard"
 
 
@@ -135,11 +136,20 @@ def test_a_wav_whose_writer_was_killed_is_continued(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_wav(path), np.concatenate([noise(50_000), noise(700, seed=5)]))
 
 
-def test_a_full_disk_is_named() -> None:
-    sink = WavSink(Path("/dev/full"), 44_100, append=False)
-    with pytest.raises(DiskFull, match="'/dev/full' cannot grow for want of space; free some"):
-        sink.write(np.zeros(1 << 16, np.float32))
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "big.wav"
+    sink = WavSink(path, 44_100, append=False)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))  # what a full disk looks like to a writer
+    try:
+        with pytest.raises(DiskFull, match=r"big\.wav' cannot grow for want of space; free some"):
+            sink.write(noise(20_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     sink.close()
+    heard = read_wav(path)
+    assert 5_000 < len(heard) < 10_000, "what was written before stays readable"
+    np.testing.assert_array_equal(heard, noise(20_000)[: len(heard)])
 
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:

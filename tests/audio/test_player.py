@@ -166,6 +166,14 @@ def test_gain_is_reached_within_a_block_without_a_step() -> None:
     np.testing.assert_allclose(render(player, 500), 0.25, atol=1e-6)
 
 
+def test_gain_set_in_silence_holds_from_the_first_frame() -> None:
+    ring, player = Ring.local(8_192), Player(RATE)
+    ring.write(np.ones(4_000))
+    player.gain = 0.5
+    player.voice = voice_on(ring)
+    np.testing.assert_array_equal(render(player, 500), 0.5)
+
+
 def test_the_callback_does_not_allocate_buffers() -> None:
     """Through playing, an underrun, a recovery, a gain ramp and a stop, no block-sized array is made."""
     ring, player, block = Ring.local(1 << 16), Player(RATE), np.zeros(2_048, np.float32)

@@ -185,10 +185,11 @@ def test_another_output_takes_over_what_is_playing(ring: Ring, tmp_path: Path) -
     np.testing.assert_array_equal(second[FADE:], take[len(first) + FADE :])
 
 
-def test_a_full_disk_is_reported_and_playing_goes_on(ring: Ring) -> None:
+def test_a_full_disk_is_reported_and_playing_goes_on(ring: Ring, tmp_path: Path) -> None:
     async def play() -> None:
         async with running() as client:
-            await client.open("file:/dev/full")
+            await client.open(f"file:{tmp_path}/big.wav")
+            psutil.Process(client.pid).rlimit(psutil.RLIMIT_FSIZE, (30_000, 30_000))
             take = noise(60_000)
             await feed(ring, take)
             await client.play(ring.name, total_frames=len(take))
@@ -248,6 +249,7 @@ def test_twenty_kills_and_it_is_always_back_within_three_seconds(tmp_path: Path)
             async with running() as client:
                 await client.open("none")
                 await client.play(ring.name, total_frames=1 << 21)
+                await report(client, "playing")
                 for _ in range(20):
                     await asyncio.sleep(float(random.uniform(0.0, 0.5)))
                     assert client.pid is not None
