@@ -35,7 +35,8 @@ class Generate(Frozen):
 
     ``ring``: name of the shared-memory ring that gets the PCM of the first take, or None. ``ring_from``:
     frames of the continuation that the ring has already been given (after a restart). ``folder``: where
-    takes are filed. ``resume``: folder of an unfinished take to go on with.
+    takes are filed. ``resume``: folders of takes of this request that were begun before; an unfinished one
+    is gone on with, a complete one is announced again, takes before the first of them count as made.
     """
 
     kind: Literal["generate"] = "generate"

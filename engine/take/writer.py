@@ -8,6 +8,7 @@ import importlib.metadata
 import math
 import os
 import re
+import shutil
 import time
 from datetime import datetime
 from pathlib import Path
@@ -83,9 +84,13 @@ class TakeWriter:
             prime_sha256=hashlib.sha256(samples.tobytes()).hexdigest(),
             created=now.isoformat(timespec="seconds"),
         )
-        write_durably(folder / REQUEST, head.model_dump_json(indent=1).encode())
-        write_wav_float(folder / PRIME, samples, prime.rate)
-        return cls(folder, head, prime, started)
+        try:
+            write_durably(folder / REQUEST, head.model_dump_json(indent=1).encode())
+            write_wav_float(folder / PRIME, samples, prime.rate)
+            return cls(folder, head, prime, started)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing was sampled yet
+            raise
 
     @classmethod
     def resume(cls, folder: str | Path) -> TakeWriter:
