@@ -150,7 +150,9 @@ def _build(
             if progress:
                 progress(number + 1, len(sources))
     if not kept:
-        raise TrainingError(f"none of the {len(sources)} audio files in '{data}' can be used: {skipped[0].reason}")
+        raise TrainingError(
+            f"none of the {len(sources)} audio files in '{data}' can be used: {skipped[0].reason}"
+        )
     part.replace(folder / "audio.i16")
     index = CacheIndex(rate=rate, key=key, songs=_songs(kept), skipped=tuple(skipped))
     write_json(folder / "index.json", index.model_dump(mode="json"))
@@ -165,7 +167,11 @@ def _songs(kept: list[tuple[Source, int, int]]) -> tuple[CachedSong, ...]:
         return (
             CachedSong(name=source.name, split="train", start=start, frames=frames - tail, **labels),
             CachedSong(
-                name=f"{source.name} (end)", split="held-out", start=start + frames - tail, frames=tail, **labels
+                name=f"{source.name} (end)",
+                split="held-out",
+                start=start + frames - tail,
+                frames=tail,
+                **labels,
             ),
         )
     split = split_again([source for source, _, _ in kept])

@@ -32,7 +32,9 @@ class Ema:
         """Take in the weights after optimiser step ``step`` (from 0)."""
         weight = 1.0 - decay_at(step)
         current = dict(self.module.named_parameters())
-        torch._foreach_lerp_(list(self.shadow.values()), [current[n].detach().float() for n in self.shadow], weight)
+        torch._foreach_lerp_(
+            list(self.shadow.values()), [current[n].detach().float() for n in self.shadow], weight
+        )
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -7,12 +7,9 @@ on along the same curve, and a checkpoint holds no generator state.
 from __future__ import annotations
 
 import math
-import platform
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
@@ -20,17 +17,17 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast
-from filelock import FileLock, Timeout
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from engine.errors import Busy, TrainingError
+from engine.errors import TrainingError
 from engine.request import Frozen
 from engine.training.checkpoint import load_checkpoint, newest_checkpoint, remove_checkpoints, save_checkpoint
 from engine.training.ema import Ema
-from engine.training.files import writing_to
+from engine.training.guard import StopFlag, locked
 from engine.training.metrics import Display, MetricsFile
+from engine.training.record import hardware, require_agreement
 from engine.training.schedule import Decay, fraction_used, learning_rate
 
 LOG_STEPS = 10
@@ -93,53 +90,11 @@ def make_accelerator(settings: LoopSettings) -> Accelerator:
     # Codebooks are all-reduced by the quantiser itself, so buffers need no broadcast.
     kwargs = DistributedDataParallelKwargs(broadcast_buffers=False)
     return Accelerator(
-        cpu=on_cpu, mixed_precision=settings.precision, kwargs_handlers=[kwargs], step_scheduler_with_optimizer=False
+        cpu=on_cpu,
+        mixed_precision=settings.precision,
+        kwargs_handlers=[kwargs],
+        step_scheduler_with_optimizer=False,
     )
-
-
-def hardware(accelerator: Accelerator) -> str:
-    """The machine in words, for the training record."""
-    if accelerator.device.type == "cuda":
-        return f"{accelerator.num_processes} x {torch.cuda.get_device_name(accelerator.device)}"
-    return f"{accelerator.num_processes} x {torch.get_num_threads()} thread(s) {platform.machine()} CPU"
-
-
-@contextmanager
-def locked(run: Path) -> Iterator[None]:
-    """Hold the run folder; raises :class:`Busy` when another live process holds it."""
-    with writing_to(run):
-        run.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(run / "run.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise Busy(f"another process is training in '{run}'; wait for it or choose another --out") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-class _StopFlag:
-    """Set by SIGTERM or SIGINT; the loop saves and ends. Outside the main thread nothing is installed."""
-
-    def __init__(self) -> None:
-        self.signal = 0
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _note(self, number: int, frame: object) -> None:
-        self.signal = number
 
 
 class Loop:
@@ -167,7 +122,8 @@ class Loop:
         self._sums: dict[str, Tensor] = {}
         self._summed = 0
         self._broken = torch.zeros((), dtype=torch.bool, device=accelerator.device)
-        self._stop = _StopFlag()
+        self._stop = StopFlag()
+        self._logged = 0.0
 
     @property
     def seconds(self) -> float:
@@ -198,7 +154,9 @@ class Loop:
                 with self.ema.applied():
                     drawing()
             summary = self.summary()
-            self.display.say(f"{self.step} steps, {self.seconds / 60:.1f} min, {self.task.describe(self.held_out)}")
+            self.display.say(
+                f"{self.step} steps, {self.seconds / 60:.1f} min, {self.task.describe(self.held_out)}"
+            )
         return summary
 
     def summary(self) -> dict[str, Any]:
@@ -283,7 +241,7 @@ class Loop:
     def _log(self, fraction: float) -> None:
         self._check()
         now = time.monotonic()
-        steps_per_second = self._summed / (now - self._logged) if hasattr(self, "_logged") else math.nan
+        steps_per_second = self._summed / (now - self._logged) if self._logged else math.nan
         self._logged = now
         self.figures = {name: float(value) / self._summed for name, value in self._sums.items()}
         self._sums, self._summed = {}, 0
@@ -332,7 +290,9 @@ class Loop:
 
     def _tensors(self) -> dict[str, Tensor]:
         module = self.task.module
-        tensors = {f"weights/{name}": value for name, value in module.named_parameters()}
+        tensors: dict[str, Tensor] = {
+            f"weights/{name}": value for name, value in module.named_parameters()
+        }
         tensors |= {f"buffers/{name}": value for name, value in module.named_buffers()}
         tensors |= {f"ema/{name}": value for name, value in self.ema.shadow.items()}
         for name, parameter in module.named_parameters():
@@ -381,16 +341,5 @@ class Loop:
                 self.optimizer.state[parameters[name]][field] = value.to(device)
 
 
-def require_agreement(run: Path, now: dict[str, Any], before: dict[str, Any]) -> None:
-    """Raise :class:`TrainingError` naming every argument in which a resumed run differs from its checkpoint."""
-    names = sorted({*now, *before})
-    apart = [f"{name} was {before.get(name)}, now {now.get(name)}" for name in names if before.get(name) != now.get(name)]
-    if apart:
-        raise TrainingError(
-            f"'{run}' was trained with other arguments ({'; '.join(apart)}); repeat the old ones, "
-            "choose another --out, or take the new ones with --resume always"
-        )
-
-
 def _to(part: Any, device: torch.device) -> Any:
-    return part.to(device, non_blocking=True) if hasattr(part, "to") else part
+    return part.to(device) if hasattr(part, "to") else part

@@ -41,7 +41,9 @@ class MetricsFile:
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one record; numbers are rounded to six significant digits."""
-        row = {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in record.items()}
+        row = {
+            key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in record.items()
+        }
         with writing_to(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 

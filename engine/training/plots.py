@@ -20,13 +20,13 @@ from engine.training.metrics import read_metrics
 
 _PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("loss", ("loss", "recons", "multispectral")),
-    ("bits per token", ("bits_per_token", "held_out_bits_per_token", "held_out_train_bits_per_token")),
+    ("bits per token", ("held_out_bits_per_token", "held_out_train_bits_per_token")),
     ("spectral convergence, dB", ("held_out_sc_db",)),
     ("codebook", ("usage", "used_in_batch", "restarts", "held_out_codes_used")),
     ("gradient norm", ("grad_norm",)),
     ("learning rate", ("lr",)),
 )
-_LEVELS = {"unigram_bits": "unigram baseline"}
+_LEVELS = {"held_out_unigram_bits": "unigram baseline"}
 
 
 def plot_curves(metrics: Path, picture: Path, title: str) -> None:
@@ -51,11 +51,18 @@ def _panel(axis: Axes, records: list[dict[str, Any]], keys: Sequence[str]) -> No
         steps, values = zip(*points, strict=True)
         label = key.removeprefix("held_out_").replace("_", " ")
         held_out = key.startswith("held_out_")
-        axis.plot(steps, values, marker="o" if held_out else None, ms=3, lw=1, label=f"{label} (held-out)" if held_out else label)
+        axis.plot(
+            steps,
+            values,
+            marker="o" if held_out else None,
+            ms=3,
+            lw=1,
+            label=f"{label} (held-out)" if held_out else label,
+        )
     for key, label in _LEVELS.items():
-        values = [row[key] for row in records if key in row]
-        if values and "bits" in keys[0]:
-            axis.axhline(values[-1], color="grey", ls="--", lw=1, label=label)
+        baseline = [row[key] for row in records if key in row]
+        if baseline and "bits" in "".join(keys):
+            axis.axhline(baseline[-1], color="grey", ls="--", lw=1, label=label)
     axis.set_xlabel("step", fontsize=8)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.3)
@@ -68,12 +75,16 @@ def plot_reconstruction(
     """Spectrograms (dB, 70 dB deep) of an original [T] and its reconstruction [T] at ``rate`` Hz."""
     figure, axes = plt.subplots(2, 1, figsize=(9, 6), sharex=True, sharey=True, layout="constrained")
     peak = 0.0
-    for axis, samples, name in zip(axes, (target, reconstruction), ("original", "reconstructed"), strict=True):
+    for axis, samples, name in zip(
+        axes, (target, reconstruction), ("original", "reconstructed"), strict=True
+    ):
         frames = np.lib.stride_tricks.sliding_window_view(samples, 1024)[::256] * np.hanning(1024)
         spectrum = 20 * np.log10(np.abs(np.fft.rfft(frames)).T + 1e-6)
         peak = peak or float(spectrum.max())
         extent = (0.0, len(samples) / rate, 0.0, rate / 2000)
-        axis.imshow(spectrum, origin="lower", aspect="auto", extent=extent, vmin=peak - 70, vmax=peak, cmap="magma")
+        axis.imshow(
+            spectrum, origin="lower", aspect="auto", extent=extent, vmin=peak - 70, vmax=peak, cmap="magma"
+        )
         axis.set_ylabel("kHz")
         axis.set_title(name, fontsize=9)
     axes[-1].set_xlabel("seconds")

@@ -1,0 +1,57 @@
+"""From training runs to a model folder that every other command loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engine.codec.vqvae import Codec
+from engine.errors import TrainingError
+from engine.prior.prior import Prior
+from engine.store import ModelConfig, save_model
+from engine.training.codec_trainer import assemble
+from engine.training.files import writing_to
+from engine.training.prior_trainer import load_prior
+from engine.training.record import require_agreement, training_record
+
+
+def export_model(codec_run: Path, prior_runs: list[Path], folder: Path, name: str) -> ModelConfig:
+    """Write a model folder from the newest checkpoints of a codec run and of one prior run per level.
+
+    ``model.json`` gets the label names and the training record: per part the steps, hours, hardware, data and
+    command. Raises :class:`TrainingError` when a level is missing or the parts do not belong together.
+    """
+    codec, codec_record = assemble(codec_run)
+    priors: dict[int, Prior] = {}
+    records: dict[str, Any] = {}
+    shared: dict[str, Any] = {}
+    for run in prior_runs:
+        prior, state = load_prior(run)
+        level = prior.config.level
+        if level in priors:
+            raise TrainingError(f"'{run}' is a second prior of level {level}; name one run per level")
+        mine = {key: state["arguments"][key] for key in ("codes", "artists", "genres")}
+        require_agreement(run, mine, shared or mine)
+        shared = mine
+        priors[level] = prior
+        records[str(level)] = training_record(state)
+    _require_all(codec, priors)
+    config = ModelConfig(
+        name=name,
+        codec=codec.config,
+        priors=tuple(priors[level].config for level in sorted(priors)),
+        artists=tuple(shared["artists"]),
+        genres=tuple(shared["genres"]),
+        training={"codec": codec_record, "priors": records},
+    )
+    with writing_to(folder):
+        save_model(folder, config, codec, priors)
+    return config
+
+
+def _require_all(codec: Codec, priors: dict[int, Prior]) -> None:
+    lacking = [str(level) for level in range(codec.config.levels) if level not in priors]
+    if lacking:
+        raise TrainingError(
+            f"there is no prior of level {', '.join(lacking)}; name one run per level with --prior RUN"
+        )
