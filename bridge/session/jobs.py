@@ -63,6 +63,7 @@ class Job:
     eta_seconds: float = 0.0
     request: Request | None = None
     takes_done: int = 0
+    takes_before: int = 0  # made when the engine was last given this job
     folder: str = ""
     deaths: int = 0
     noticed_at: float = field(default=0.0, repr=False)
@@ -152,6 +153,7 @@ class JobBook:
         """Give the engine what is left of a job: all of it at first, the unfinished takes after a restart."""
         assert job.request is not None
         request = job.request.model_copy(update={"seed": job.request.seed + job.takes_done})
+        job.takes_before = job.takes_done
         ring, given = None, 0
         if job.takes_done == 0:
             ring = self._playback.open(job.id, request.frames, rate, request.fidelity)
@@ -237,9 +239,11 @@ class JobBook:
     def _progress(self, job: Job, report: JobState) -> None:
         if report.take_folder:
             job.folder = report.take_folder
-        if report.progress > job.progress:
-            job.deaths = 0
-        job.progress, job.eta_seconds = report.progress, report.eta_seconds
+        takes = job.settings.takes
+        progress = (job.takes_before + report.progress * (takes - job.takes_before)) / takes
+        if progress > job.progress:  # (an engine that takes a job over begins its reports at 0)
+            job.progress, job.deaths = progress, 0
+        job.eta_seconds = report.eta_seconds
         if job.phase == "cancelling":
             return
         job.phase = report.state

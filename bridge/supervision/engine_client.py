@@ -43,7 +43,7 @@ class Patience:
     """Seconds of silence after which the process counts as hung: importing, loading a model, and otherwise."""
 
     starting: float = 60.0
-    loading: float = 10.0
+    loading: float = 60.0  # a cold disk makes importing torch hold the interpreter for long
     running: float = 5.0
 
 

@@ -112,6 +112,8 @@ def test_the_engine_dies_between_two_takes(start_session: StartSession, riff: Pa
     os.kill(engine_pid(running), signal.SIGKILL)
     assert client.wait("/segue/take", 2, timeout=20)[5] == 22
     assert client.wait("/segue/take", 3, timeout=20)[5] == 23
+    told = [values[2] for address, values in client.heard if address == "/segue/job"]
+    assert told == sorted(told)  # progress never goes back
     client.wait("/segue/job", "J1", "done")
 
 
