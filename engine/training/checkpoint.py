@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
+from engine.audio.durable import sync_folder
 from engine.errors import BadFormat
-from engine.training.files import sync_folder, writing_to
+from engine.training.files import writing_to
 
 MAX_FILE_BYTES = 16_000_000
 _HEADER_ROOM = 400_000
@@ -115,15 +116,15 @@ def _write(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> N
     files = []
     for number, shard in enumerate(shards):
         files.append(f"part-{number:03d}.safetensors")
-        save_file(shard, folder / files[-1])
-        _flush(folder / files[-1])
+        _write_file(folder / files[-1], save(shard))
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     record = {"version": VERSION, **state, "files": files, "shapes": shapes}
-    (folder / "state.json").write_text(json.dumps(record, indent=1) + "\n")
-    _flush(folder / "state.json")
+    _write_file(folder / "state.json", (json.dumps(record, indent=1) + "\n").encode())
     sync_folder(folder)
 
 
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
+def _write_file(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
         os.fsync(file.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,24 +27,31 @@ def _levels(context: click.Context, parameter: click.Parameter, text: str) -> tu
 def _budget(command: Any) -> Any:
     """The options that every training command shares."""
     options = [
-        click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Wall time, all resumes together."),
+        click.option(
+            "--minutes", type=click.FloatRange(min=0, min_open=True), help="Wall time, all resumes together."
+        ),
         click.option("--steps", type=click.IntRange(min=1), help="Number of steps (per level)."),
         click.option("--batch", type=click.IntRange(min=1), help="Items per step and process."),
         click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Peak learning rate."),
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads."),
         click.option("--seed", type=click.IntRange(min=0, max=2**31 - 1), default=0, show_default=True),
         click.option("--precision", type=click.Choice(["no", "bf16", "fp16"]), help="Mixed precision."),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+        click.option(
+            "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+        ),
         click.option("--checkpoint-minutes", type=click.FloatRange(min=0), default=3.0, show_default=True),
         click.option("--evaluate-minutes", type=click.FloatRange(min=0), default=2.0, show_default=True),
         click.option(
-            "--resume", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True,
+            "--resume",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            show_default=True,
             help="auto: go on if the arguments agree; always: go on with the new ones; never: start over.",
         ),
         click.option("--cache", type=click.Path(path_type=Path), help="Decoded audio (default: RUN/cache)."),
         click.option("--plots/--no-plots", default=True, show_default=True),
         click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON."),
-    ]  # fmt: skip
+    ]
     for option in reversed(options):
         command = option(command)
     return command
@@ -71,9 +79,17 @@ def train() -> None:
 @click.option("--assemble", "only_assemble", is_flag=True, help="Only join the levels that are trained.")
 @_budget
 def codec(
-    data: Path | None, run: Path, levels: tuple[int, ...], crop: int | None, restart: float, only_assemble: bool,
-    as_json: bool, plots: bool, cache: Path | None, **budget: Any,
-) -> None:  # fmt: skip
+    data: Path | None,
+    run: Path,
+    levels: tuple[int, ...],
+    crop: int | None,
+    restart: float,
+    only_assemble: bool,
+    as_json: bool,
+    plots: bool,
+    cache: Path | None,
+    **budget: Any,
+) -> None:
     """Train levels of the codec on DATA; ends with RUN/codec.safetensors once every level is there."""
     from engine.training import codec_trainer as trainer
 
@@ -83,15 +99,21 @@ def codec(
             raise click.UsageError("DATA is missing; name a corpus folder or a folder of audio files")
         summaries = _train_levels(data, run, levels, crop, restart, plots, cache or run / "cache", budget)
     assembled = not trainer.missing_levels(run)
-    if assembled or only_assemble:
+    if (assembled or only_assemble) and _first_process():
         trainer.assemble(run)
     _finish(summaries, {"codec": str(run / "codec.safetensors") if assembled else None}, as_json)
 
 
 def _train_levels(
-    data: Path, run: Path, levels: tuple[int, ...], crop: int | None, restart: float, plots: bool, cache: Path,
+    data: Path,
+    run: Path,
+    levels: tuple[int, ...],
+    crop: int | None,
+    restart: float,
+    plots: bool,
+    cache: Path,
     budget: dict[str, Any],
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     from engine.codec.config import CodecConfig
     from engine.training import codec_trainer as trainer
     from engine.training.loop import make_accelerator
@@ -105,10 +127,18 @@ def _train_levels(
         settings = _settings({**budget, "minutes": minutes}, batch=4, lr=1e-3, decay="cosine", precision="no")
         summaries.append(
             trainer.train_level(
-                level, config, audio, settings, crop or trainer.DEFAULT_CROPS[level], run, make_accelerator(settings),
-                restart_fraction=restart, plots=plots, origin=_origin(data),
+                level,
+                config,
+                audio,
+                settings,
+                crop or trainer.DEFAULT_CROPS[level],
+                run,
+                make_accelerator(settings),
+                restart_fraction=restart,
+                plots=plots,
+                origin=_origin(data),
             )
-        )  # fmt: skip
+        )
         if summaries[-1]["signal"]:
             break
     return summaries
@@ -130,7 +160,7 @@ def _open_cache(data: Path, folder: Path, rate: int) -> Any:
     from engine.training.cache import open_cache
     from engine.training.metrics import Display
 
-    with Display("reading audio") as display:
+    with Display("reading audio", _first_process()) as display:
         cache = open_cache(
             data, folder, rate, lambda done, total: display.show(done / total, f"{done}/{total} files")
         )
@@ -143,33 +173,48 @@ def _open_cache(data: Path, folder: Path, rate: int) -> Any:
     return cache
 
 
-def _origin(data: Path) -> dict[str, str]:
+def _origin(data: Path | None) -> dict[str, str]:
     from engine.training.record import spoken_command
 
     words = sys.argv[1:]
     return {
-        "data": data.name,
+        "data": data.resolve().name if data else "codes",
         "command": spoken_command(words[words.index("train") + 1 :] if "train" in words else words),
     }
 
 
 def _codes(
-    data: Path, codec_run: Path, folder: Path | None, cache: Path | None, levels: Any, jobs: int, device: str
+    data: Path | None,
+    codec_run: Path,
+    folder: Path | None,
+    cache: Path | None,
+    levels: Any,
+    jobs: int,
+    device: str,
 ) -> Any:
     import torch
 
     from engine.training.codec_trainer import load_codec
-    from engine.training.codes import encode_corpus
+    from engine.training.codes import encode_corpus, read_codes
     from engine.training.metrics import Display
 
+    codes_folder = folder or codec_run / "codes"
+    if data is None:
+        return read_codes(codes_folder, levels)
     audio_folder = cache or codec_run / "cache"
     audio = _open_cache(data, audio_folder, load_codec(codec_run).config.sample_rate)
     on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    with Display("encoding") as display:
+    with Display("encoding", _first_process()) as display:
         return encode_corpus(
-            audio, audio_folder, codec_run, folder or codec_run / "codes", levels, jobs, "cuda" if on_gpu else "cpu",
+            audio,
+            audio_folder,
+            codec_run,
+            codes_folder,
+            levels,
+            jobs,
+            "cuda" if on_gpu else "cpu",
             lambda done, total: display.show(done / total, f"{done}/{total} songs"),
-        )  # fmt: skip
+        )
 
 
 @train.command()
@@ -186,9 +231,15 @@ def _codes(
 @click.option("--cache", type=click.Path(path_type=Path), help="Decoded audio (default: CODEC/cache).")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 def encode(
-    data: Path, codec_run: Path, codes: Path | None, levels: tuple[int, ...], jobs: int, device: str,
-    cache: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+    data: Path,
+    codec_run: Path,
+    codes: Path | None,
+    levels: tuple[int, ...],
+    jobs: int,
+    device: str,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
     """Encode DATA with a trained codec, ahead of training priors on it."""
     store = _codes(data, codec_run, codes, cache, levels, jobs, device)
     tokens = sum(song.tokens for song in store.index.songs)
@@ -201,7 +252,7 @@ def encode(
 
 
 @train.command()
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--level", type=click.IntRange(0, _LEVELS - 1), required=True, help="0 bottom, 1 middle, 2 top."
 )
@@ -220,14 +271,28 @@ def encode(
 @click.option("--heads", type=click.IntRange(min=1), help="Attention heads (default: the starter's).")
 @_budget
 def prior(
-    data: Path, level: int, codec_run: Path, run: Path, codes: Path | None, jobs: int, as_json: bool, plots: bool,
-    cache: Path | None, width: int | None, depth: int | None, heads: int | None, **budget: Any,
-) -> None:  # fmt: skip
-    """Train the prior of one level on DATA, encoded by the codec of the run CODEC."""
+    data: Path | None,
+    level: int,
+    codec_run: Path,
+    run: Path,
+    codes: Path | None,
+    jobs: int,
+    as_json: bool,
+    plots: bool,
+    cache: Path | None,
+    width: int | None,
+    depth: int | None,
+    heads: int | None,
+    **budget: Any,
+) -> None:
+    """Train the prior of one level on DATA, encoded by the codec of the run CODEC.
+
+    Without DATA the codes that are already there are used.
+    """
     from engine.training import prior_trainer as trainer
     from engine.training.loop import make_accelerator
 
-    settings = _settings(budget, batch=8, lr=1e-3, decay="linear", precision="bf16")
+    settings = _settings(budget, batch=4, lr=1e-3, decay="linear", precision="bf16")
     accelerator = make_accelerator(settings)
     levels = (level,) if level == _LEVELS - 1 else (level, level + 1)
     store = _codes(data, codec_run, codes, cache, levels, jobs, settings.device)
@@ -268,7 +333,14 @@ def export(
     _finish([], {"model": str(folder), **(summary if as_json else {})}, as_json)
 
 
+def _first_process() -> bool:
+    """Whether this is the only process or the first of several that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _finish(summaries: list[dict[str, Any]], files: dict[str, Any], as_json: bool) -> None:
+    if not _first_process():
+        return
     if as_json:
         click.echo(json.dumps({"runs": summaries, **files}, indent=1))
     else:

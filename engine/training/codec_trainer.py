@@ -62,9 +62,16 @@ class CodecTask:
     """One level of a codec as a training task; ``crop`` in samples, ``batch`` crops a step and rank."""
 
     def __init__(
-        self, level: int, config: CodecConfig, cache: AudioCache, batch: int, crop: int, seed: int,
-        restart_fraction: float = RESTART_FRACTION, world: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        level: int,
+        config: CodecConfig,
+        cache: AudioCache,
+        batch: int,
+        crop: int,
+        seed: int,
+        restart_fraction: float = RESTART_FRACTION,
+        world: int = 1,
+    ) -> None:
         hop = config.hops[level]
         if crop % hop or crop < max(n_fft for n_fft, _, _ in config.stft):
             raise TrainingError(
@@ -141,10 +148,19 @@ class CodecTask:
 
 
 def train_level(
-    level: int, config: CodecConfig, cache: AudioCache, settings: LoopSettings, crop: int, run: Path,
-    accelerator: Accelerator, *, restart_fraction: float = RESTART_FRACTION, plots: bool = True, show: bool = True,
+    level: int,
+    config: CodecConfig,
+    cache: AudioCache,
+    settings: LoopSettings,
+    crop: int,
+    run: Path,
+    accelerator: Accelerator,
+    *,
+    restart_fraction: float = RESTART_FRACTION,
+    plots: bool = True,
+    show: bool = True,
     origin: dict[str, str] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Train one level in ``run/level_L``; returns the loop's summary. ``origin``: ``data`` and ``command`` in words."""
     folder = level_folder(run, level)
     task = CodecTask(

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from safetensors.torch import save
 
 from engine.codec.vqvae import Codec
-from engine.errors import TrainingError
+from engine.errors import NoFile, TrainingError
 from engine.request import Frozen
 from engine.training.cache import AudioCache, CacheIndex, Split
 from engine.training.codec_trainer import load_codec
@@ -124,6 +124,24 @@ def encode_corpus(
     return CodeStore(folder, index)
 
 
+def read_codes(folder: Path, levels: Iterable[int]) -> CodeStore:
+    """The codes that lie in ``folder``, without the audio and the codec they came from.
+
+    Raises :class:`NoFile` when there are none, or none of one of ``levels``.
+    """
+    try:
+        index = CodeIndex.model_validate_json((folder / "index.json").read_bytes())
+    except (OSError, ValidationError) as error:
+        raise NoFile(f"there are no codes in '{folder}'; make them with: segue train encode DATA") from error
+    lacking = sorted(set(levels) - set(index.levels))
+    if lacking:
+        raise NoFile(
+            f"'{folder}' has no codes of level {', '.join(map(str, lacking))}; "
+            f"make them with: segue train encode DATA --levels {','.join(map(str, lacking))}"
+        )
+    return CodeStore(folder, index)
+
+
 def _key(codec: Codec, cache: AudioCache) -> str:
     weights = {
         name: value
@@ -144,9 +162,18 @@ def _read_index(folder: Path, key: str) -> CodeIndex | None:
 
 
 def _encode(
-    cache: AudioCache, cache_folder: Path, codec: Codec, codec_run: Path, folder: Path, key: str, levels: list[int],
-    before: CodeIndex | None, jobs: int, device: str, progress: Callable[[int, int], None] | None,
-) -> CodeIndex:  # fmt: skip
+    cache: AudioCache,
+    cache_folder: Path,
+    codec: Codec,
+    codec_run: Path,
+    folder: Path,
+    key: str,
+    levels: list[int],
+    before: CodeIndex | None,
+    jobs: int,
+    device: str,
+    progress: Callable[[int, int], None] | None,
+) -> CodeIndex:
     top = codec.config.hops[-1]
     numbers = [number for number, song in enumerate(cache.index.songs) if song.frames >= top]
     if not numbers:
@@ -182,9 +209,15 @@ def _encode(
 
 
 def _join(
-    cache: AudioCache, codec: Codec, folder: Path, parts: Path, key: str, levels: list[int], numbers: list[int],
+    cache: AudioCache,
+    codec: Codec,
+    folder: Path,
+    parts: Path,
+    key: str,
+    levels: list[int],
+    numbers: list[int],
     before: CodeIndex | None,
-) -> CodeIndex:  # fmt: skip
+) -> CodeIndex:
     top, start, songs = codec.config.hops[-1], 0, []
     for number in numbers:
         song = cache.index.songs[number]

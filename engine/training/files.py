@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine.audio.durable import sync_folder
 from engine.errors import DiskFull, TrainingError
 
 
@@ -19,7 +20,7 @@ def writing_to(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DiskFull(
                 f"the disk that holds '{path}' is full; free some space and run the same command again"
             ) from error
@@ -28,18 +29,6 @@ def writing_to(path: Path) -> Iterator[None]:
                 f"'{path}' cannot be written ({error.strerror}); choose a folder that you may write to"
             ) from error
         raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk, where the system allows it."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows does not open folders
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

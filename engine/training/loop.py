@@ -259,7 +259,8 @@ class Loop:
                 }
             )
         words = self.task.describe({**self.figures, **self.held_out})
-        self.display.show(fraction, f"step {self.step}  {words}  {rate / 1000:.0f}k {self.task.unit}/s")
+        speed = "" if math.isnan(rate) else f"  {rate / 1000:.3g}k {self.task.unit}/s"
+        self.display.show(fraction, f"step {self.step}  {words}{speed}")
 
     def _evaluate(self) -> None:
         """Held-out figures with the EMA weights, on the first rank."""
@@ -290,9 +291,7 @@ class Loop:
 
     def _tensors(self) -> dict[str, Tensor]:
         module = self.task.module
-        tensors: dict[str, Tensor] = {
-            f"weights/{name}": value for name, value in module.named_parameters()
-        }
+        tensors: dict[str, Tensor] = {f"weights/{name}": value for name, value in module.named_parameters()}
         tensors |= {f"buffers/{name}": value for name, value in module.named_buffers()}
         tensors |= {f"ema/{name}": value for name, value in self.ema.shadow.items()}
         for name, parameter in module.named_parameters():

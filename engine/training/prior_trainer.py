@@ -61,9 +61,14 @@ class PriorTask:
     """The prior of one level as a training task; ``batch`` windows a step and rank."""
 
     def __init__(
-        self, config: PriorConfig, store: CodeStore, batch: int, seed: int, precision: str = "no",
+        self,
+        config: PriorConfig,
+        store: CodeStore,
+        batch: int,
+        seed: int,
+        precision: str = "no",
         unknown_share: float = UNKNOWN_SHARE,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.title, self.unit, self.units_per_item = f"prior level {config.level}", "tokens", config.n_ctx
         self.batch_size, self.precision = batch, precision
         arguments = (store, config.level, config.n_ctx)
@@ -118,9 +123,16 @@ class PriorTask:
 
 
 def train_prior(
-    config: PriorConfig, store: CodeStore, settings: LoopSettings, run: Path, accelerator: Accelerator, *,
-    plots: bool = True, show: bool = True, origin: dict[str, str] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    config: PriorConfig,
+    store: CodeStore,
+    settings: LoopSettings,
+    run: Path,
+    accelerator: Accelerator,
+    *,
+    plots: bool = True,
+    show: bool = True,
+    origin: dict[str, str] | None = None,
+) -> dict[str, Any]:
     """Train the prior of ``config.level`` in ``run`` and leave its EMA weights there; returns the loop's summary.
 
     ``origin``: ``data`` and ``command`` in words, for the record.

@@ -28,9 +28,15 @@ class WindowSampler:
     """
 
     def __init__(
-        self, store: CodeStore, level: int, n_ctx: int, split: Split, seed: int,
-        labels: tuple[Sequence[str], Sequence[str]], unknown_share: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        store: CodeStore,
+        level: int,
+        n_ctx: int,
+        split: Split,
+        seed: int,
+        labels: tuple[Sequence[str], Sequence[str]],
+        unknown_share: float = 0.0,
+    ) -> None:
         self.store, self.level, self.n_ctx, self.seed = store, level, n_ctx, seed
         self.top = level == len(store.index.hops) - 1
         self.hop = store.index.hops[level]
@@ -73,8 +79,12 @@ class WindowSampler:
         return self.windows(songs, (places * room).astype(np.int64) * self.step_tokens, never, never)
 
     def windows(
-        self, songs: NDArray[np.int64], starts: NDArray[np.int64], no_artist: NDArray[np.bool_], no_genre: NDArray[np.bool_]
-    ) -> tuple[Tensor, Labels, Tensor | None]:  # fmt: skip
+        self,
+        songs: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        no_artist: NDArray[np.bool_],
+        no_genre: NDArray[np.bool_],
+    ) -> tuple[Tensor, Labels, Tensor | None]:
         """The windows at token ``starts`` of song numbers ``songs``, optionally without their labels."""
         codes = np.stack(
             [self._cut(int(n), self.level, int(s), self.n_ctx) for n, s in zip(songs, starts, strict=True)]
