@@ -36,7 +36,7 @@ from engine.store import Model
 from engine.training.data import Source, list_sources
 
 EXCERPT_SECONDS = 6.0  # at least; a top window, where that is longer
-EXCERPTS_PER_SONG = 2
+EXCERPTS_PER_SONG = 2  # of the measured songs; one of the baseline's
 MIN_SONGS = 12  # codec and priors are measured on that many, even when fewer primes are continued
 BASELINE_SONGS = 16  # of the training split, for the unigram baseline
 
@@ -77,8 +77,8 @@ def evaluate_model(model: Model, data: Path, settings: EvalSettings, progress: P
     tick = _bar(progress, "reading", len(measured) + len(others))
     songs = load_songs(measured, rate, round(MIN_SECONDS * rate), tick)
     baseline = load_songs(others, rate, round(MIN_SECONDS * rate), tick) if others else []
-    excerpts = _encode(model, songs, frames, progress, "encoding")
-    training = _encode(model, baseline, frames, progress, "encoding (baseline)")
+    excerpts = _encode(model, songs, frames, EXCERPTS_PER_SONG, progress, "encoding")
+    training = _encode(model, baseline, frames, 1, progress, "encoding (baseline)")
     codec = _codec(model, excerpts, progress)
     priors = _priors(model, excerpts, training, progress)
     judged = _continuations(model, songs, settings, progress) if settings.primes else []
@@ -118,13 +118,13 @@ def pick(data: Path, settings: EvalSettings) -> tuple[list[Source], list[Source]
 
 
 def _encode(
-    model: Model, songs: Sequence[Song], frames: int, progress: Progress, title: str
+    model: Model, songs: Sequence[Song], frames: int, each: int, progress: Progress, title: str
 ) -> list[Excerpt]:
     if not songs:
         return []
     levels = range(model.config.codec.levels)
-    tick = _bar(progress, title, len(songs) * EXCERPTS_PER_SONG)
-    return make_excerpts(model.codec, songs, frames, EXCERPTS_PER_SONG, levels, tick)
+    tick = _bar(progress, title, len(songs) * each)
+    return make_excerpts(model.codec, songs, frames, each, levels, tick)
 
 
 def _codec(model: Model, excerpts: Sequence[Excerpt], progress: Progress) -> list[CodecLevelReport]:
