@@ -97,6 +97,10 @@ class Player:
         Playback includes the silence of an underrun, but not waiting, and not what follows the end.
         """
         voice = self.voice
+        if voice is None and not self._sounding and self._tail_at >= self._fade:
+            self._voice, self._last = None, 0.0
+            block.fill(0)
+            return 0
         broke_off = voice is not self._voice and self._sounding
         self._voice = voice
         heard = live = 0

@@ -49,7 +49,7 @@ from engine.ring import Ring
 SILENCE_LIMIT = 1.0  # seconds without a sound block after which the device counts as lost
 _SWITCH_INTERVAL = 0.0005  # keeps a busy thread from delaying the callback (facts/rig.md §1)
 _STATS_PERIOD = 0.5
-_TICK_IDLE, _TICK_BUSY = 0.05, 0.01
+_TICK_IDLE, _TICK_BUSY = 0.2, 0.01
 _DETACH_SECONDS, _LEAVE_SECONDS = 1.0, 0.2
 _STATE_NAMES: dict[State, Literal["waiting", "playing", "starved", "stopping"]] = {
     State.WAITING: "waiting",

@@ -130,6 +130,10 @@ class Recorder:
         """Whether a player is connected now."""
         return bool(self._port.connections)
 
+    def await_player(self) -> None:
+        """Wait until a player is connected, so that nothing it plays from now on is missed."""
+        wait_until(lambda: self.connected, what="a player's ports")
+
     def sound(self) -> npt.NDArray[np.float32]:
         """What was recorded from the first frame that is not zero to the last."""
         audio = self.audio
