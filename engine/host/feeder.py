@@ -18,7 +18,7 @@ _RETRY_SECONDS = 0.02  # how often a full ring is looked at again; it holds many
 
 
 class RingFeeder:
-    """The producer of one ring, which it closes at its end: keeps what does not fit yet and pushes it from a thread of its own.
+    """The producer of one ring: keeps what does not fit yet, pushes it from a thread of its own, closes it.
 
     ``skip``: frames of the continuation that the ring was given by an earlier engine process; that many are
     left out, so that the listener hears one unbroken take.

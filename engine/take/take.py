@@ -121,6 +121,8 @@ class Take:
 
     def audio(self) -> Waveform:
         """The continuation, float32 [frames, 1] at the model's rate."""
+        if self.info.frames == 0:  # a partial take whose first windows gave no audio yet
+            return Waveform.of_mono(np.zeros(0, np.float32), self.info.head.rate)
         return read_audio(self.wav)
 
     def prime(self) -> Waveform:

@@ -160,10 +160,13 @@ class TakeWriter:
                 data, offset = data[written:], offset + written
         self._frames = max(self._frames, event.start + event.samples.size)
         if self._frames - self._synced >= _SYNC_SECONDS * self.head.rate:
-            with writing(self.folder / AUDIO_PART):
-                sync_data(self._audio)
-            self._synced = self._frames
-            self._append(Kind.AUDIO)
+            self._record_audio()
+
+    def _record_audio(self) -> None:
+        with writing(self.folder / AUDIO_PART):
+            sync_data(self._audio)
+        self._synced = self._frames
+        self._append(Kind.AUDIO)
 
     def _append(
         self,
@@ -204,6 +207,7 @@ class TakeWriter:
             )
         self._growth.audio_frames, self._growth.elapsed = frames, self._elapsed()
         take = close_take(self.folder, self.head, self._growth, "complete")
+        self._synced = self._frames  # the final file holds all of it
         self.close()
         for name in (JOURNAL, AUDIO_PART):
             (self.folder / name).unlink(missing_ok=True)
@@ -213,6 +217,9 @@ class TakeWriter:
         """Lets go of the files and leaves the take as it is, to be resumed, recovered or discarded later."""
         if self._open:
             self._open = False
+            if self._frames > self._synced:
+                with contextlib.suppress(SegueError):  # on a full disk the last half second stays unrecorded
+                    self._record_audio()
             os.close(self._audio)
             self._journal.close()
 

@@ -194,13 +194,15 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_folder(
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process need Linux")
 def test_a_full_disk_fails_the_job_and_the_engine_goes_on(tiny_model: Path, tmp_path: Path):
     riff = write_riff(tmp_path / "riff.wav", seconds=0.5)
-    request, root = make_request(tiny_model, riff, seconds=1.0), tmp_path / "takes"
+    request, root = make_request(tiny_model, riff, seconds=0.6), tmp_path / "takes"
     with engine() as started:
         started.load(str(tiny_model))
         pid = started.process.pid
         assert pid is not None
         limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        resource.prlimit(
+            pid, resource.RLIMIT_FSIZE, (95_000, limits[1])
+        )  # more than the prime, less than the take
         started.send(Generate(job="full", request=request, folder=str(root)))
         failed = started.terminal()
         (folder,) = root.iterdir()
