@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import soundfile
 from click.testing import CliRunner
 
 from bridge.cli import segue
-from engine.corpus import make as corpus_make
 from engine.evaluation import default_corpus as defaults
 from engine.evaluation.report import EvalReport
 
@@ -117,32 +117,21 @@ def test_the_default_corpus_is_made_once_and_then_found(
 ) -> None:
     from rich.progress import Progress
 
-    made: list[tuple] = []
+    calls: list[tuple[int, int]] = []
 
-    def quick_song(folder: Path, seed: int, slot) -> float:
-        made.append((seed, slot.index))
-        (folder / "songs" / f"{slot.id}.json").write_text(
-            json.dumps(
-                {
-                    "id": slot.id,
-                    "audio": f"{slot.id}.flac",
-                    "genre": slot.genre,
-                    "artist": slot.artist,
-                    "bpm": 120,
-                    "key": {"tonic": "C", "mode": "major"},
-                    "seconds": 1.0,
-                    "split": slot.split,
-                }
-            ),
-            encoding="utf-8",
+    def quick_corpus(folder: Path, songs: int, seed: int, *, jobs: int, progress: Callable) -> None:
+        calls.append((songs, seed))
+        folder.mkdir(parents=True, exist_ok=True)
+        complete = len(calls) > 1  # the first time it is interrupted
+        progress(songs if complete else 3, songs, 60.0)
+        (folder / "corpus.json").write_text(
+            json.dumps({"version": 1, "complete": complete}), encoding="utf-8"
         )
-        return 1.0
 
-    monkeypatch.setattr(corpus_make, "make_song", quick_song)
-    monkeypatch.setattr(defaults.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(defaults, "make_corpus", quick_corpus)
     monkeypatch.setattr(defaults.platformdirs, "user_cache_dir", lambda *a, **k: str(tmp_path / "cache"))
     folder = defaults.default_corpus(Progress(disable=True))
     assert folder.is_relative_to(tmp_path / "cache")
-    assert made == [(defaults.SEED, index) for index in range(defaults.SONGS)]
-    assert defaults.default_corpus(Progress(disable=True)) == folder
-    assert len(made) == defaults.SONGS
+    for _ in range(3):
+        assert defaults.default_corpus(Progress(disable=True)) == folder
+    assert calls == [(defaults.SONGS, defaults.SEED)] * 2
