@@ -46,7 +46,7 @@ class Settings(Frozen):
     ``bars_asked``: bars were set by somebody, so a missing tempo is an error and not a reason for 8 seconds.
     """
 
-    temperature: float = 0.98
+    temperature: float = Sampling().top.temperature
     top_p: float = 1.0
     top_k: int = 0
     seconds: float = 0.0
@@ -81,12 +81,14 @@ class Settings(Frozen):
 
     def sampling(self) -> Sampling:
         """Sampling of the three levels."""
+        usual = Sampling()
         top = LevelSampling(
             temperature=self.temperature,
             top_k=self.top_k or None,
             top_p=self.top_p if self.top_p < 1.0 else None,
+            hop_fraction=usual.top.hop_fraction,
         )
-        return Sampling(top=top)
+        return usual.model_copy(update={"top": top})
 
 
 def tempo_of(path: str, asked: float | None, estimated: float | None) -> float | None:

@@ -200,7 +200,7 @@ def test_a_signal_ends_everything_and_the_bridge_has_no_torch(
     assert any("libtorch" in Path(f"/proc/{child.pid}/maps").read_text() for child in children)
     process.send_signal(number)
     assert process.wait(timeout=20) == 0
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not list(Path("/dev/shm").glob(f"segue-{process.pid}-*"))
     client.close()
 

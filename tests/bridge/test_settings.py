@@ -5,7 +5,7 @@ import pytest
 from bridge.osc.subscribers import MAX_CLIENTS, Subscribers, TooManyClients
 from bridge.session.settings import Settings, build_request, length_of, tempo_of
 from engine.errors import OutOfRange
-from engine.request import PrimeRef, Style
+from engine.request import PrimeRef, Request, Style
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,11 @@ def test_seconds_win_over_bars_until_bars_are_set():
     settings = settings.with_value("bars", 1.0)
     assert settings.seconds == 0.0
     assert (request(settings).frames, request(settings).bars) == (117_600, 1.0)  # 4 beats at 90: 2.667 s
+
+
+def test_untouched_settings_ask_for_what_the_command_line_asks_for():
+    offline = Request(prime=PrimeRef(path="/r/riff.wav"), frames=1)
+    assert request(Settings()).sampling == offline.sampling
 
 
 def test_top_p_and_top_k_exclude_each_other_and_steer_the_top_level():
