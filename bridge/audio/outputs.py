@@ -115,10 +115,14 @@ class DeviceOutput:
         self._heart.rest_output()
         if not self._stream.active:
             return False
-        closer = threading.Thread(target=self._stream.close, daemon=True)
+        closer = threading.Thread(target=self._play_out, daemon=True)
         closer.start()
         closer.join(_CLOSE_SECONDS)
         return not closer.is_alive()
+
+    def _play_out(self) -> None:
+        self._stream.stop()  # unlike close, lets what the device holds be heard
+        self._stream.close()
 
     def _await_first_block(self, device: OutputDevice) -> None:
         deadline = time.monotonic() + _START_SECONDS

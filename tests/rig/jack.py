@@ -103,7 +103,9 @@ class JackServer:
 
 
 class Recorder:
-    """Records the first output of every client whose name begins with "Segue", from its first block on."""
+    """Records the first output of every client whose name begins with "Segue", ``seconds`` from its first
+    sound.
+    """
 
     def __init__(self, server: JackServer, seconds: float = 60.0) -> None:
         import jack
@@ -122,7 +124,7 @@ class Recorder:
 
     @property
     def audio(self) -> npt.NDArray[np.float32]:
-        """Everything recorded so far, shape [frames], silence included."""
+        """Everything from the first block with sound in it until now, shape [frames]; pauses included."""
         return self._heard[: self._at].copy()
 
     @property
@@ -154,8 +156,11 @@ class Recorder:
         self._client.close()
 
     def _process(self, frames: int) -> None:
+        block = self._port.get_array()
+        if self._at == 0 and not block.any():
+            return  # the player may take minutes to begin
         count = min(frames, len(self._heard) - self._at)
-        self._heard[self._at : self._at + count] = self._port.get_array()[:count]
+        self._heard[self._at : self._at + count] = block[:count]
         self._at += count
 
     def _registered(self, port: Any, register: bool) -> None:
