@@ -59,7 +59,9 @@ def play(notes: tuple[Note, ...], patch: str, bpm: float, count: int, soundfont:
         command = ["fluidsynth", "-ni", "-R", "0", "-C", "0", "-g", "0.5", "-r", str(SAMPLE_RATE), "-T", "wav",
                    "-O", "s16", "-F", str(audio), str(soundfont), str(midi)]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0 or not audio.exists():
+        # It falls back to another soundfont, and succeeds, where it cannot load the one it was given.
+        unloaded = "failed to load" in done.stderr.lower()
+        if done.returncode != 0 or unloaded or not audio.exists():
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise BadFormat(f"FluidSynth cannot play {soundfont} ({reason}): give another soundfont or none.")
         with wave.open(str(audio), "rb") as file:
