@@ -22,6 +22,7 @@ from engine.bench.measure import (
 )
 from engine.bench.report import BenchReport, PipelineRow
 from engine.codec.vqvae import Codec
+from engine.evaluation.bars import begin
 from engine.evaluation.provenance import provenance
 from engine.prior.prior import Prior
 from engine.request import MAX_SECONDS, Fidelity, Frozen
@@ -60,7 +61,7 @@ def run_bench(model: Model, settings: BenchSettings, progress: Progress) -> Benc
     levels = sorted(model.priors)
     read = {level: weight_bytes(prior) for level, prior in sorted(model.priors.items())}
     parts = len(levels) * (2 + len(settings.lanes))
-    task = progress.add_task("parts", total=parts)
+    task = begin(progress, "parts", parts)
 
     def done(result: T) -> T:
         progress.advance(task)
@@ -95,7 +96,7 @@ def run_bench(model: Model, settings: BenchSettings, progress: Progress) -> Benc
 def _takes(backend: TorchBackend, settings: BenchSettings, progress: Progress) -> list[PipelineRow]:
     rows = []
     for fidelity in settings.fidelities:
-        task = progress.add_task(f"take, {fidelity.value}", total=1.0)
+        task = begin(progress, f"take, {fidelity.value}", 1)
 
         def step(fraction: float, bar: TaskID = task) -> None:
             progress.update(bar, completed=fraction)

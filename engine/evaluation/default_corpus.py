@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from engine.corpus.dataset import CORPUS_VERSION, read_manifest
 from engine.corpus.make import make_corpus
+from engine.evaluation.bars import begin
 
 SEED = 990_001
 SONGS = 24
@@ -29,7 +30,7 @@ def default_corpus(progress: Progress) -> Path:
     with FileLock(folder.with_suffix(".lock")):
         if (folder / "corpus.json").is_file() and read_manifest(folder).get("complete"):
             return folder
-        task = progress.add_task("making songs to measure on", total=SONGS)
+        task = begin(progress, "making songs to measure on", SONGS)
 
         def step(done: int, wanted: int, seconds: float) -> None:
             progress.update(task, completed=done, total=wanted)

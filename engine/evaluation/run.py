@@ -15,6 +15,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from engine.analysis.spectrogram import Picture, plot_contact_sheet, plot_continuation
+from engine.evaluation.bars import begin
 from engine.evaluation.codec_metrics import CodecLevelReport, count_codes, measure_codec
 from engine.evaluation.continuations import (
     MIN_SECONDS,
@@ -152,7 +153,7 @@ def _continuations(
     rate, step = model.config.rate, model.config.hops[-1]
     prime_frames = math.ceil(settings.prime_seconds * rate / step) * step
     pairs = choose_pairs(songs, settings.primes, prime_frames, math.ceil(settings.seconds * rate), step)
-    task = progress.add_task("continuing", total=float(len(pairs)))
+    task = begin(progress, "continuing", len(pairs))
     judged = []
     for index, pair in enumerate(pairs):
         request = request_of(model, pair, settings.seed + index, settings.fidelity, settings.sampling)
@@ -224,5 +225,5 @@ def _pictures(one: Judged, rate: int) -> list[Picture]:
 
 
 def _bar(progress: Progress, title: str, total: int) -> Callable[[], None]:
-    task = progress.add_task(title, total=total)
+    task = begin(progress, title, total)
     return lambda: progress.advance(task)
