@@ -38,7 +38,8 @@ def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], state: dic
         _clear_parts(run)
         older = _folders(run)
         # The same step may be saved again after a resume; it gets a name of its own, so nothing is overwritten.
-        again = sum(folder.name.startswith(f"{_PREFIX}{step:08d}") for folder in older)
+        saved = [folder.name for folder in older if folder.name.startswith(f"{_PREFIX}{step:08d}-")]
+        again = int(saved[-1].rpartition("-")[2]) + 1 if saved else 0
         final = run / f"{_PREFIX}{step:08d}-{again}"
         part = run / f".{final.name}.part"
         part.mkdir()

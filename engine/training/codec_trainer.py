@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from engine.codec.config import CodecConfig
-from engine.codec.losses import Bandwidth, codec_loss, measure_bandwidth, spectral_convergence
+from engine.codec.losses import SINGLE_SCALE, Bandwidth, codec_loss, measure_bandwidth, spectral_convergence
 from engine.codec.vqvae import Codec, CodecLevel
 from engine.errors import BadFormat, NoModel, TrainingError
 from engine.training.cache import AudioCache, CropSampler
@@ -73,17 +73,18 @@ class CodecTask:
         world: int = 1,
     ) -> None:
         hop = config.hops[level]
-        if crop % hop or crop < max(n_fft for n_fft, _, _ in config.stft):
+        least = max(n_fft for n_fft, _, _ in (*config.stft, SINGLE_SCALE))
+        if crop % hop or crop < least:
             raise TrainingError(
                 f"a crop of {crop} samples does not fit level {level}; "
-                f"it must be a multiple of {hop} and at least {max(n for n, _, _ in config.stft)}"
+                f"it must be a multiple of {hop} and at least {least}"
             )
         self.title, self.unit, self.units_per_item = f"codec level {level}", "samples", crop
         self.level, self.config, self.batch_size = level, config, batch
         self.crops = CropSampler(cache, "train", crop, seed, GAIN_DB)
         longest = max(song.frames for song in cache.songs("held-out"))
         frames = min(_HELD_OUT_FRAMES, longest) // config.hops[-1] * config.hops[-1]
-        if frames < 2048:
+        if frames < SINGLE_SCALE[0]:
             raise TrainingError(
                 f"the longest held-out file is {longest} samples; at least one must be 2,048 samples or longer"
             )

@@ -44,15 +44,20 @@ class CodedSong(Frozen):
 
 
 class CodeIndex(Frozen):
-    """What the flat files hold. ``key`` identifies the codec and the audio that they were made from."""
+    """What the flat files hold. ``keys`` of each level identify the encoder and the audio the codes were made from:
+    levels are independent, so one can be trained further without making the codes of the others again."""
 
-    version: int = 1
-    key: str
+    version: int = 2
+    keys: dict[int, str]
     rate: int
     bins: int
     hops: tuple[int, ...]
-    levels: tuple[int, ...]
     songs: tuple[CodedSong, ...]
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The levels that are there."""
+        return tuple(sorted(self.keys))
 
 
 class CodeStore:
@@ -109,16 +114,17 @@ def encode_corpus(
     Raises :class:`TrainingError` when no song is as long as one top-level token.
     """
     codec = load_codec(codec_run)
-    key = _key(codec, cache)
-    wanted = sorted(set(levels))
+    keys = {level: f"{encoder_key(codec, level)}-{cache.fingerprint[:12]}" for level in sorted(set(levels))}
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "codes.lock"):
-            index = _read_index(folder, key)
-            lacking = [level for level in wanted if index is None or level not in index.levels]
+            index = _read_index(folder, cache)
+            lacking = {
+                level: key for level, key in keys.items() if index is None or index.keys.get(level) != key
+            }
             if lacking:
                 index = _encode(
-                    cache, cache_folder, codec, codec_run, folder, key, lacking, index, jobs, device, progress
+                    cache, cache_folder, codec, codec_run, folder, lacking, index, jobs, device, progress
                 )
     assert index is not None
     return CodeStore(folder, index)
@@ -142,23 +148,24 @@ def read_codes(folder: Path, levels: Iterable[int]) -> CodeStore:
     return CodeStore(folder, index)
 
 
-def _key(codec: Codec, cache: AudioCache) -> str:
+def encoder_key(codec: Codec, level: int) -> str:
+    """Identity of what decides the codes of one level: its encoder and its codebook."""
     weights = {
-        name: value
-        for name, value in codec.state_dict().items()
-        if ".encoder." in name or name.endswith("codebook")
+        name: value.contiguous()
+        for name, value in codec.levels[level].state_dict().items()
+        if name.startswith("encoder.") or name.endswith("codebook")
     }
-    digest = hashlib.sha256(save({name: value.contiguous() for name, value in weights.items()}))
-    digest.update(cache.fingerprint.encode())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256(save(weights)).hexdigest()[:12]
 
 
-def _read_index(folder: Path, key: str) -> CodeIndex | None:
+def _read_index(folder: Path, cache: AudioCache) -> CodeIndex | None:
+    """The index of codes of the same audio, if there is one."""
     try:
         index = CodeIndex.model_validate_json((folder / "index.json").read_bytes())
     except (OSError, ValidationError):
         return None
-    return index if index.key == key else None
+    same = all(key.endswith(f"-{cache.fingerprint[:12]}") for key in index.keys.values())
+    return index if same else None
 
 
 def _encode(
@@ -167,8 +174,7 @@ def _encode(
     codec: Codec,
     codec_run: Path,
     folder: Path,
-    key: str,
-    levels: list[int],
+    keys: dict[int, str],
     before: CodeIndex | None,
     jobs: int,
     device: str,
@@ -178,19 +184,23 @@ def _encode(
     numbers = [number for number, song in enumerate(cache.index.songs) if song.frames >= top]
     if not numbers:
         raise TrainingError(f"no file is as long as one top-level token, {top} samples; use longer audio")
-    parts = folder / f"parts-{key}"
-    for stale in folder.glob("parts-*"):
-        if stale != parts:
-            shutil.rmtree(stale)
+    parts = folder / "parts"
+    wanted = {_part(parts, key, level, 0).parent for level, key in keys.items()}
+    for stale in set(parts.glob("level_*")) - wanted:
+        shutil.rmtree(stale)
+    levels = sorted(keys)
     todo = [
-        (number, level) for level in levels for number in numbers if not _part(parts, level, number).is_file()
+        (number, level)
+        for level in levels
+        for number in numbers
+        if not _part(parts, keys[level], level, number).is_file()
     ]
     total = len(numbers) * len(levels)
     done = total - len(todo)
     if jobs == 1 or device != "cpu":
         codec = codec.to(device)
         for number, level in todo:
-            _encode_song(codec, cache, number, level, parts)
+            _encode_song(codec, cache, number, level, _part(parts, keys[level], level, number))
             done += 1
             if progress:
                 progress(done, total)
@@ -199,13 +209,16 @@ def _encode(
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, context, _start_worker, arguments) as pool:
             for finished in as_completed(
-                [pool.submit(_work, number, level, parts) for number, level in todo]
+                [
+                    pool.submit(_work, number, level, _part(parts, keys[level], level, number))
+                    for number, level in todo
+                ]
             ):
                 finished.result()
                 done += 1
                 if progress:
                     progress(done, total)
-    return _join(cache, codec, folder, parts, key, levels, numbers, before)
+    return _join(cache, codec, folder, parts, keys, numbers, before)
 
 
 def _join(
@@ -213,8 +226,7 @@ def _join(
     codec: Codec,
     folder: Path,
     parts: Path,
-    key: str,
-    levels: list[int],
+    keys: dict[int, str],
     numbers: list[int],
     before: CodeIndex | None,
 ) -> CodeIndex:
@@ -233,30 +245,34 @@ def _join(
             )
         )
         start += tokens
-    if before is None:  # codes of another codec or other audio: the index goes first, then what it described
-        (folder / "index.json").unlink(missing_ok=True)
-    for level in levels:
-        flat = np.concatenate([np.load(_part(parts, level, number)) for number in numbers])
+    kept = {level: key for level, key in (before.keys if before else {}).items() if level not in keys}
+
+    def describe(described: dict[int, str]) -> CodeIndex:
+        index = CodeIndex(
+            keys=described,
+            rate=cache.rate,
+            bins=codec.config.bins,
+            hops=codec.config.hops,
+            songs=tuple(songs),
+        )
+        write_json(folder / "index.json", index.model_dump(mode="json"))
+        return index
+
+    describe(kept)  # what is about to be replaced leaves the index first
+    for level, key in keys.items():
+        flat = np.concatenate([np.load(_part(parts, key, level, number)) for number in numbers])
         write_bytes(_flat_file(folder, level), _npy(flat))
-    index = CodeIndex(
-        key=key,
-        rate=cache.rate,
-        bins=codec.config.bins,
-        hops=codec.config.hops,
-        levels=tuple(sorted({*levels, *(before.levels if before else ())})),
-        songs=tuple(songs),
-    )
-    write_json(folder / "index.json", index.model_dump(mode="json"))
+    index = describe({**kept, **keys})
     shutil.rmtree(parts, ignore_errors=True)
     return index
 
 
-def _encode_song(codec: Codec, cache: AudioCache, number: int, level: int, parts: Path) -> None:
+def _encode_song(codec: Codec, cache: AudioCache, number: int, level: int, part: Path) -> None:
     song = cache.index.songs[number]
     top = codec.config.hops[-1]
     samples = torch.from_numpy(cache.audio(song, 0, song.frames // top * top))
     codes = codec.encode(samples.to(next(codec.parameters()).device), (level,))[level]
-    write_bytes(_part(parts, level, number), _npy(codes.cpu().numpy().astype(np.uint16)))
+    write_bytes(part, _npy(codes.cpu().numpy().astype(np.uint16)))
 
 
 def _npy(codes: NDArray[np.uint16]) -> bytes:
@@ -265,8 +281,8 @@ def _npy(codes: NDArray[np.uint16]) -> bytes:
     return content.getvalue()
 
 
-def _part(parts: Path, level: int, number: int) -> Path:
-    return parts / f"level_{level}" / f"{number:06d}.npy"
+def _part(parts: Path, key: str, level: int, number: int) -> Path:
+    return parts / f"level_{level}-{key}" / f"{number:06d}.npy"
 
 
 def _flat_file(folder: Path, level: int) -> Path:
@@ -289,6 +305,6 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _work(number: int, level: int, parts: Path) -> None:
+def _work(number: int, level: int, part: Path) -> None:
     codec, cache = _worker["own"]
-    _encode_song(codec, cache, number, level, parts)
+    _encode_song(codec, cache, number, level, part)

@@ -10,6 +10,7 @@ from engine.errors import TrainingError
 from engine.prior.prior import Prior
 from engine.store import ModelConfig, save_model
 from engine.training.codec_trainer import assemble
+from engine.training.codes import encoder_key
 from engine.training.files import writing_to
 from engine.training.prior_trainer import load_prior
 from engine.training.record import require_agreement, training_record
@@ -30,9 +31,10 @@ def export_model(codec_run: Path, prior_runs: list[Path], folder: Path, name: st
         level = prior.config.level
         if level in priors:
             raise TrainingError(f"'{run}' is a second prior of level {level}; name one run per level")
-        mine = {key: state["arguments"][key] for key in ("codes", "artists", "genres")}
+        mine = {key: state["arguments"][key] for key in ("artists", "genres")}
         require_agreement(run, mine, shared or mine)
         shared = mine
+        _require_codes_of(codec, state["arguments"]["codes"], run)
         priors[level] = prior
         records[str(level)] = training_record(state)
     _require_all(codec, priors)
@@ -47,6 +49,15 @@ def export_model(codec_run: Path, prior_runs: list[Path], folder: Path, name: st
     with writing_to(folder):
         save_model(folder, config, codec, priors)
     return config
+
+
+def _require_codes_of(codec: Codec, keys: dict[str, str], run: Path) -> None:
+    for level, key in keys.items():
+        if key.partition("-")[0] != encoder_key(codec, int(level)):
+            raise TrainingError(
+                f"'{run}' was trained on codes of another codec (level {level}); "
+                "train it on this codec's, or export it with the codec it belongs to"
+            )
 
 
 def _require_all(codec: Codec, priors: dict[int, Prior]) -> None:

@@ -146,7 +146,8 @@ class Loop:
             stack.enter_context(self._stop.installed())
             stack.enter_context(self.display)
             self._run()
-            self._check()
+            if self._summed:
+                self._log(1.0)
             self._evaluate()
             self.finished = not self._stop.signal
             self._checkpoint()

@@ -141,7 +141,11 @@ def train_prior(
     artists, genres = store.names
     arguments = {
         "prior": config.model_dump(mode="json"),
-        "codes": store.index.key,
+        "codes": {
+            str(level): store.index.keys[level]
+            for level in (config.level, config.level + 1)
+            if level < len(store.index.hops)
+        },
         "artists": list(artists),
         "genres": list(genres),
         "batch": settings.batch,
