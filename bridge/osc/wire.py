@@ -16,7 +16,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 MAX_PACKET_BYTES = 65_536
 MAX_REPLY_TEXT_BYTES = 1_000  # keeps a reply under 1,400 bytes, so that it is never fragmented (§1.9)
 MAX_DEPTH = 8
-MAX_MESSAGES = 1_024
+MAX_MESSAGES = 256
 MAX_ARGUMENTS = 256
 MAX_ADDRESS_BYTES = 256
 MAX_WILDCARDS = 4

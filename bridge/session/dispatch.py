@@ -10,9 +10,11 @@ from bridge.osc.subscribers import Subscribers
 from bridge.osc.table import Call, Role, Table, bind
 from bridge.osc.wire import Message
 from bridge.session.notices import Notices
-from engine.errors import SegueError
+from engine.errors import SegueError, TooLarge
 
 log = logging.getLogger("segue.osc")
+
+MOST_FAILURES = 32
 
 Handler = Callable[[Call, Peer], None]
 
@@ -26,7 +28,8 @@ class NotLocal(SegueError):
 class Dispatcher:
     """Calls the handler of every message of a packet; a failure is answered and never stops the others.
 
-    Messages of a packet that start jobs come last, so that a bundle of style, seed and generate acts as one.
+    Messages of a packet that start jobs come last, so that a bundle of style, seed and generate acts as one. A
+    packet of which :data:`MOST_FAILURES` messages failed is not looked at any further: each costs an answer.
     """
 
     def __init__(
@@ -36,16 +39,20 @@ class Dispatcher:
         self._handlers = handlers
         self._subscribers = subscribers
         self._notices = notices
+        self._failures = 0  # in the packet that is being carried out
 
     def packet(self, messages: list[Message], peer: Peer) -> None:
         """Carry out one packet of a client."""
         self._subscribers.touch(peer)
+        self._failures = 0
         calls = [call for message in messages for call in self._bound(message, peer)]
         for call in sorted(calls, key=lambda call: call.entry.starts_job):
             self._run(call, peer)
 
     def _bound(self, message: Message, peer: Peer) -> list[Call]:
-        calls = []
+        calls: list[Call] = []
+        if self._failures >= MOST_FAILURES:
+            return calls
         try:
             for entry in self._table.find(message):
                 if entry.role is Role.NOTICE:
@@ -56,20 +63,29 @@ class Dispatcher:
                 if call is not None:
                     calls.append(call)
         except SegueError as error:
-            self._notices.fail(peer, _tag_of(message), message.address, error)
+            self._fail(peer, _tag_of(message), message.address, error)
         return calls
 
     def _run(self, call: Call, peer: Peer) -> None:
+        if self._failures >= MOST_FAILURES:
+            return
         try:
             self._handlers[call.entry.handler](call, peer)
         except SegueError as error:
-            self._notices.fail(peer, call.request_tag, call.entry.address, error)
+            self._fail(peer, call.request_tag, call.entry.address, error)
         except Exception as error:
             log.exception("%s failed unexpectedly", call.entry.address)
             sentence = SegueError(
                 f"{call.entry.address} failed unexpectedly ({type(error).__name__}); see the log"
             )
-            self._notices.fail(peer, call.request_tag, call.entry.address, sentence)
+            self._fail(peer, call.request_tag, call.entry.address, sentence)
+
+    def _fail(self, peer: Peer, request_tag: str, address: str, error: SegueError) -> None:
+        self._failures += 1
+        self._notices.fail(peer, request_tag, address, error)
+        if self._failures == MOST_FAILURES:
+            rest = TooLarge(f"{MOST_FAILURES} messages of one packet failed; the rest of it was not looked at")
+            self._notices.fail(peer, "", address, rest)
 
 
 def _tag_of(message: Message) -> str:

@@ -124,5 +124,7 @@ class Sound:
         elif isinstance(report, Opened):
             self._device = report.device
             self.reason = report.reason
-            how = f" ({report.reason})" if report.reason else ""
-            log.info("sound goes to %s at %d Hz%s", report.device, report.rate, how)
+            if report.reason:
+                log.warning("%s: sound is written to %s", report.reason, report.device.removeprefix("file:"))
+            else:
+                log.info("sound goes to %s at %d Hz", report.device, report.rate)

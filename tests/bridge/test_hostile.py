@@ -75,6 +75,17 @@ def test_a_flood_while_a_take_is_played(start_session: StartSession, riff: Path)
     attacker.close()
 
 
+def test_a_packet_full_of_failures_is_cut_short(start_session: StartSession):
+    client = start_session().client()
+    began = time.perf_counter()
+    client.send_raw(bundle(*[built(f"/segue/nothing/{n}") for n in range(250)]))
+    assert client.ask("/segue/test") == ("ok",)
+    assert time.perf_counter() - began < 2.0
+    told = [values for address, values in client.heard if address == "/segue/fail"]
+    assert len(told) == 33 and told[-1][1:3] == (413, "too_large")
+    assert told[-1][3] == "32 messages of one packet failed; the rest of it was not looked at"
+
+
 def test_malformed_packets_are_counted_and_get_no_answer(start_session: StartSession):
     running = start_session()
     client = running.client()
