@@ -22,7 +22,8 @@ __all__ = ["jack_server", "recorder"]
 SEGUE = Path(sys.executable).with_name("segue")
 BPM, BARS, RATE = 400, 4, 44_100
 FRAMES = BARS * 4 * 60 * RATE // BPM
-FADE = round(0.02 * RATE)  # fades at start and end are shorter than this
+FADE_IN = round(0.005 * RATE) + 1
+PROBE = 64
 PCM_24 = 2.0**-23
 
 
@@ -73,17 +74,30 @@ def the_take(printed: str) -> npt.NDArray[np.float32]:
 
 
 def assert_heard(heard: npt.NDArray[np.float32], take: npt.NDArray[np.float32]) -> None:
-    """``heard`` holds ``take`` in one piece, apart from fades at its ends."""
-    inside = take[FADE:-FADE]
-    loudest = int(np.abs(inside).argmax())
-    probe = inside[loudest : loudest + 64]
-    windows = np.lib.stride_tricks.sliding_window_view(heard, len(probe))
-    error = np.abs(windows - probe).max(axis=1)
-    at = int(error.argmin()) - loudest
-    assert at >= 0
-    found = heard[at : at + len(inside)]
-    assert len(found) == len(inside)
-    assert np.abs(found - inside).max() <= PCM_24
+    """``heard`` is ``take``, frame by frame and in order.
+
+    Apart from its first 5 ms, and those after a gap where a busy machine made the engine late: there it is faded in
+    (bridge/audio/player.py). Whatever lies in a gap is not of the take.
+    """
+    at = exact = 0  # frame of the take, frames found equal
+    ear = 0  # frame of what was heard
+    while at + FADE_IN + PROBE < len(take):
+        at += FADE_IN
+        ear += place_of(take[at : at + PROBE], heard[ear:])
+        count = min(len(take) - at, len(heard) - ear)
+        differ = np.flatnonzero(np.abs(heard[ear : ear + count] - take[at : at + count]) > PCM_24)
+        same = int(differ[0]) if len(differ) else count
+        at, ear, exact = at + same, ear + same, exact + same
+    assert exact > 0.8 * len(take)
+
+
+def place_of(probe: npt.NDArray[np.float32], heard: npt.NDArray[np.float32]) -> int:
+    """Where ``probe`` begins in ``heard``."""
+    places = np.arange(len(heard) - len(probe) + 1)
+    for offset, value in enumerate(probe):
+        places = places[np.abs(heard[places + offset] - value) <= PCM_24]
+    assert len(places), "a part of the take was not heard"
+    return int(places[0])
 
 
 def test_without_a_device_it_plays_into_a_file_and_says_so(
