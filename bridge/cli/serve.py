@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from bridge.session.sound import SoundSetup
 from bridge.supervision.engine_client import EngineSetup
 from engine.errors import NoFile, OutOfRange
 from presets import default_riff
+
+PIPED_COLUMNS = 240  # paths stay whole where nobody sees a terminal
 
 
 @click.command()
@@ -51,7 +54,7 @@ def serve(
     verbose: bool,
 ) -> None:
     """Run beside the DAW: OSC in, continuations out."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS)
     _log(verbose)
     if not 0 <= port <= 65535:
         raise OutOfRange(f"the port is {port}; it must be from 1 to 65535, or 0 for a free one")

@@ -155,7 +155,6 @@ def serve(tiny: Path, takes: Path, *more: object) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "COLUMNS": "300"},
     )
 
 
@@ -203,6 +202,20 @@ def test_a_signal_ends_everything_and_the_bridge_has_no_torch(
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not list(Path("/dev/shm").glob(f"segue-{process.pid}-*"))
     client.close()
+
+
+def test_a_second_ctrl_c_kills_at_once(tiny: Path, tmp_path: Path):
+    process = serve(tiny, tmp_path / "takes", "--device", "none")
+    assert process.stdout is not None
+    next(line for line in process.stdout if "Ctrl-C" in line)
+    children = psutil.Process(process.pid).children(recursive=True)
+    engine = next(child for child in children if "libtorch" in Path(f"/proc/{child.pid}/maps").read_text())
+    engine.suspend()  # it cannot answer, so an orderly end would take its two seconds
+    process.send_signal(signal.SIGINT)
+    next(line for line in process.stdout if "Ctrl-C again to kill" in line)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
 def test_a_killed_bridge_leaves_no_process(tiny: Path, tmp_path: Path):
