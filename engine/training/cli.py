@@ -48,7 +48,9 @@ def _budget(command: Any) -> Any:
             show_default=True,
             help="auto: go on if the arguments agree; always: go on with the new ones; never: start over.",
         ),
-        click.option("--cache", type=click.Path(path_type=Path), help="Decoded audio (default: RUN/cache)."),
+        click.option(
+            "--cache", type=click.Path(path_type=Path), help="Decoded audio (default: in the codec run)."
+        ),
         click.option("--plots/--no-plots", default=True, show_default=True),
         click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON."),
     ]
