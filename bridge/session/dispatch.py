@@ -84,7 +84,9 @@ class Dispatcher:
         self._failures += 1
         self._notices.fail(peer, request_tag, address, error)
         if self._failures == MOST_FAILURES:
-            rest = TooLarge(f"{MOST_FAILURES} messages of one packet failed; the rest of it was not looked at")
+            rest = TooLarge(
+                f"{MOST_FAILURES} messages of one packet failed; the rest of it was not looked at"
+            )
             self._notices.fail(peer, "", address, rest)
 
 

@@ -18,6 +18,7 @@ log = logging.getLogger("segue.play")
 TICK_SECONDS = 0.05
 MAX_CAPACITY = 1 << 22  # frames; 95 s at 44.1 kHz, longer takes wait in the engine for room
 MIN_CAPACITY = 1 << 15
+QUEUED_CAPACITY = 1 << 20  # of rings that wait behind another one: shared memory may be as small as 64 MiB
 
 
 class Output(Protocol):
@@ -75,7 +76,8 @@ class Player:
         """Make the ring of a job's first take, unless there is one; returns its name."""
         track = self._tracks.get(job)
         if track is None:
-            capacity = min(MAX_CAPACITY, max(MIN_CAPACITY, 1 << (frames - 1).bit_length()))
+            most = QUEUED_CAPACITY if self._tracks else MAX_CAPACITY
+            capacity = min(most, max(MIN_CAPACITY, 1 << (frames - 1).bit_length()))
             self._count += 1
             ring = Ring.create(ring_name(f"take{self._count}"), capacity, rate)
             prebuffer = Prebuffer(frames / rate, time.monotonic(), self._paces.get(fidelity))
@@ -145,7 +147,11 @@ class Player:
                 True  # (a take longer than its ring waits for the listener, so its pace says nothing)
             )
             self._paces[track.fidelity] = track.prebuffer.pace()
-        if is_first and not track.playing and (track.prebuffer.may_start or written >= track.frames):
+        # (A full ring takes no more until it is played: then waiting on would be waiting for ever.)
+        may_start = (
+            track.prebuffer.may_start or written >= track.frames or track.ring.fill >= track.ring.capacity
+        )
+        if is_first and not track.playing and may_start:
             track.playing = True
             ahead = min(track.frames, round(LEAST_SECONDS * track.ring.rate))
             self._output.play(track.ring.name, ahead, track.frames)

@@ -221,6 +221,30 @@ def test_several_takes_have_following_seeds(ready: OscClient, riff: Path):
     assert ready.ask("/segue/param/seed") != (10,)
 
 
+def test_a_take_longer_than_its_ring_is_played_to_its_end(
+    start_session: StartSession, riff: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("bridge.session.playback.MAX_CAPACITY", 1 << 15)
+    client = start_session(speed=0.5).client()  # 3 s at half speed want 1.65 s in hand; the ring holds 0.74 s
+    wait_idle(client)
+    client.send("/segue/notify", 1)
+    prime(client, riff)
+    client.send("/segue/generate", 3.0)
+    assert client.wait("/segue/playing", "J1", "start", timeout=20)[2] == pytest.approx(0.743, abs=0.01)
+    assert client.wait("/segue/playing", "J1", "end", timeout=30)[2] == 3.0
+
+
+def test_jobs_are_played_one_after_the_other(ready: OscClient, riff: Path):
+    ready.send("/segue/notify", 1)
+    prime(ready, riff)
+    for _ in range(3):
+        ready.send("/segue/generate", 0.6)
+    ready.wait("/segue/job", "J3", "done")
+    ready.wait("/segue/playing", "J3", "end")
+    told = [values[:2] for address, values in ready.heard if address == "/segue/playing"]
+    assert told == [("J1", "start"), ("J1", "end"), ("J2", "start"), ("J2", "end"), ("J3", "start")]
+
+
 def test_panic_silences_and_the_job_goes_on(ready: OscClient, riff: Path):
     ready.send("/segue/notify", 1)
     prime(ready, riff)
