@@ -17,7 +17,6 @@ from engine.prior.prior import Prior
 from engine.request import Frozen, Style
 from engine.store import ModelConfig
 
-WINDOWS_PER_EXCERPT = 2
 BATCH = 4
 UNIGRAM_PRIOR = 0.5  # added to every count: a code that training never showed still costs finitely many bits
 
@@ -98,19 +97,18 @@ def passes(prior: Prior, windows: int) -> int:
 
 
 def cut_windows(prior: PriorConfig, config: ModelConfig, excerpts: Sequence[Excerpt]) -> list[Window]:
-    """Up to two windows of each excerpt, spread evenly, all of one length: n_ctx, or what excerpts hold."""
+    """One window from the middle of each excerpt, all of one length: n_ctx, or what excerpts hold."""
     ratio = prior.upper.ratio if prior.upper else 1
     shortest = min(e.codes[prior.level].numel() for e in excerpts)
     n = min(prior.n_ctx, shortest) // ratio * ratio
     windows = []
     for excerpt in excerpts:
         codes = excerpt.codes[prior.level]
-        count = min(WINDOWS_PER_EXCERPT, max(1, codes.numel() // n))
-        for start in spread(codes.numel() - n, count, ratio):
-            upper = None
-            if prior.upper is not None:
-                upper = excerpt.codes[prior.level + 1][start // ratio : (start + n) // ratio]
-            windows.append(_window(excerpt, config, codes[start : start + n], upper, start * prior.hop))
+        [start] = spread(codes.numel() - n, 1, ratio)
+        upper = None
+        if prior.upper is not None:
+            upper = excerpt.codes[prior.level + 1][start // ratio : (start + n) // ratio]
+        windows.append(_window(excerpt, config, codes[start : start + n], upper, start * prior.hop))
     return windows
 
 

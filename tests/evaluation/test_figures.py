@@ -136,7 +136,7 @@ def test_bits_of_a_prior_that_knows_nothing_are_the_uniform_ones(model, loops: P
     prior = model.priors[0]
     ticks = []
     report = measure_prior(prior, model.config, excerpts, None, lambda: ticks.append(1))
-    assert (report.windows, report.tokens, report.uniform) == (16, 16 * 128, 5.0)
+    assert (report.windows, report.tokens, report.uniform) == (8, 8 * 128, 5.0)
     assert len(ticks) == passes(prior, report.windows)
     assert report.unigram is None and report.upper_shuffled is not None
     assert report.labels_unknown is not None and report.labels_shuffled is not None
