@@ -13,7 +13,7 @@ from engine.codec.bottleneck import Bottleneck
 from engine.codec.config import CodecConfig
 
 ENCODE_CHUNK = 1 << 17  # samples of output per piece: bounds memory, a few megabytes at any length
-DECODE_SPAN = 4096  # samples; one decoded piece holds at least this much, see Codec.decode_grid
+DECODE_SPAN = 4096  # samples in one decoded piece of the bottom level; see Codec.decode_grid
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,11 @@ class Codec(nn.Module):
         """Tokens per decoded piece. Pieces lie on this absolute grid, whoever decodes and whenever.
 
         The same piece is always computed from the same tokens with the same shapes, so streamed and offline
-        audio agree in every bit, not only up to rounding (DESIGN.md §4.2).
+        audio agree in every bit, not only up to rounding (DESIGN.md §4.2). Each level's pieces are twice as long
+        as those below: its margin is about 80 tokens whatever the level, so short pieces at the top would cost
+        several times their own length.
         """
-        return max(1, DECODE_SPAN * min(level + 1, 2) // self.config.hops[level])
+        return max(1, (DECODE_SPAN << level) // self.config.hops[level])
 
     @torch.no_grad()
     def decode_piece(self, codes: Tensor, level: int, piece: int, total: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 from pythonosc.osc_message import OscMessage
@@ -86,3 +87,9 @@ class OscClient:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def prime(client: OscClient, riff: Path) -> None:
+    """Send a prime and wait until it is encoded."""
+    client.send("/segue/prime/file", str(riff))
+    client.wait("/segue/done", "/segue/prime/file")
