@@ -84,6 +84,8 @@ get_system_packages() {
             if [ "$1" = test ]; then
                 command -v jackd >/dev/null || wanted+=(jackd2)
                 command -v oscsend >/dev/null || wanted+=(liblo-tools)
+                command -v sox >/dev/null || wanted+=(sox)
+                command -v ffmpeg >/dev/null || wanted+=(ffmpeg)
             fi
             [ ${#wanted[@]} = 0 ] || apt_install "${wanted[@]}" || true
             ;;
@@ -91,6 +93,8 @@ get_system_packages() {
             if [ "$1" = test ] && command -v brew >/dev/null; then
                 command -v jackd >/dev/null || brew install jack || true
                 command -v oscsend >/dev/null || brew install liblo || true
+                command -v sox >/dev/null || brew install sox || true
+                command -v ffmpeg >/dev/null || brew install ffmpeg || true
             fi
             ;;
     esac
