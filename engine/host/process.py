@@ -7,6 +7,7 @@ this module is cheap; torch is loaded when a model is.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import queue
@@ -48,22 +49,31 @@ if TYPE_CHECKING:
 log = logging.getLogger("segue.engine")
 
 HEARTBEAT_SECONDS = 0.5
+SAMPLING_THREADS = 1
 _GOODBYE_SECONDS = 0.4  # for a job to let go of its files when the bridge is gone
 
 
 class EngineOptions(Frozen):
-    """How the process behaves. ``threads``: of torch (None: its default); ``nice``: added to the priority."""
+    """How the process behaves. ``threads``: of torch, see :func:`load_backend`; ``nice``: added to the priority."""
 
-    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    threads: Annotated[int, Field(ge=1, le=256)] = SAMPLING_THREADS
     nice: Annotated[int, Field(ge=0, le=19)] = 0
     name: str = "segue-engine"
 
 
-def load_backend(name: str) -> Backend:
-    """The model ``name`` (shipped, or a folder) behind the torch backend. Raises :class:`NoModel`."""
+def load_backend(name: str, threads: int = SAMPLING_THREADS) -> Backend:
+    """The model ``name`` (shipped, or a folder) behind the torch backend, on the CPU. Raises :class:`NoModel`.
+
+    Torch is set to ``threads`` threads. Sums round differently on another number of them, and then a token now
+    and again comes out otherwise: the same request gives the same take only with the same number everywhere,
+    whatever the machine or the environment says. One token's matrices are too small to share out in any case.
+    """
+    import torch
+
     from engine.backends.torch_backend import TorchBackend
     from engine.store import load_model
 
+    torch.set_num_threads(threads)
     return TorchBackend(load_model(name))
 
 
@@ -75,7 +85,7 @@ def main(connection: Connection, options: dict[str, Any]) -> None:
     )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the bridge decides
     _present(settings)
-    host = EngineHost(connection, load_backend, threads=settings.threads)
+    host = EngineHost(connection, functools.partial(load_backend, threads=settings.threads))
     host.run()
     leave(0)
 
@@ -107,9 +117,8 @@ class EngineHost:
         load: Callable[[str], Backend],
         *,
         sampler: Sampler | None = None,
-        threads: int | None = None,
     ) -> None:
-        self._connection, self._load, self._sampler, self._threads = connection, load, sampler, threads
+        self._connection, self._load, self._sampler = connection, load, sampler
         self._sending = threading.Lock()
         self._gone = threading.Event()
         self._settled = threading.Event()  # no model is being loaded
@@ -205,10 +214,6 @@ class EngineHost:
     def _load_model(self, command: LoadModel) -> None:
         started = time.perf_counter()
         try:
-            if self._threads is not None:
-                import torch
-
-                torch.set_num_threads(self._threads)
             self._backend, self._model = self._load(command.name), command.name
         except BaseException as error:
             self.send(_failed(command.name, named(error)))

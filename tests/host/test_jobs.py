@@ -285,3 +285,12 @@ def test_importing_the_process_loads_no_torch():
     script = "import sys, engine.host.process; print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
+
+
+def test_sampling_runs_on_one_thread_whatever_torch_was_set_to(tiny_model: Path) -> None:
+    """Sums round differently on two threads, and a take is a pure function of its request."""
+    import torch
+
+    torch.set_num_threads(2)
+    load_backend(str(tiny_model))
+    assert torch.get_num_threads() == 1
