@@ -68,6 +68,9 @@ class Wish:
 @click.option(
     "--chunk", type=int, default=4096, show_default=True, help="Frames of audio per step; changes no sample."
 )
+@click.option(
+    "--plots", is_flag=True, help="Draw prime and continuation into each take's folder (picture.png)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print figures of every take as JSON.")
 def continue_(
     riff: Path,
@@ -83,6 +86,7 @@ def continue_(
     start: float,
     length: float | None,
     chunk: int,
+    plots: bool,
     as_json: bool,
 ) -> None:
     """Continue the audio file RIFF and file the result as takes; nothing is played."""
@@ -93,12 +97,13 @@ def continue_(
     _check(wish)
     folder = (out or default_takes()).expanduser().resolve()
     made, request = _make(wish, model, folder, quiet=as_json)
+    pictures = {take.folder: _picture(take, riff.name) for take in made} if plots else {}
     if as_json:
         figures = {
             "model": model,
             "bpm": request.bpm,
             "bars": request.bars,
-            "takes": [_figures(take) for take in made],
+            "takes": [_figures(take, pictures.get(take.folder)) for take in made],
         }
         click.echo(json.dumps(figures, indent=2))
         return
@@ -108,6 +113,8 @@ def continue_(
             f"{take.wav}  {take.info.seconds:.2f} s, seed {take.info.head.request.seed}, "
             f"first audio after {timings.first_audio_ms or 0:.0f} ms, {timings.real_time_factor:.2f} x real time"
         )
+        if take.folder in pictures:
+            click.echo(f"{pictures[take.folder]}")
 
 
 def _check_span(start: float, length: float | None) -> None:
@@ -189,9 +196,22 @@ def _request(wish: Wish, model: str, backend: Backend, estimated: float | None) 
     )
 
 
-def _figures(take: Take) -> dict[str, Any]:
+def _picture(take: Take, name: str) -> Path:
+    """Waveform and spectrogram of the end of the prime and of the continuation."""
+    from engine.analysis.spectrogram import plot_continuation
+
+    continuation, prime = take.audio(), take.prime().mono_samples()
+    title = f"{name}, continued (seed {take.info.head.request.seed})"
+    shown = prime[-continuation.frames :]  # no more of the prime than of what was made of it
+    return plot_continuation(
+        shown, continuation.mono_samples(), continuation.rate, take.folder / "picture.png", title
+    )
+
+
+def _figures(take: Take, picture: Path | None) -> dict[str, Any]:
     """What ``--json`` says of a take; levels 0 bottom, 1 middle, 2 top."""
     timings = take.info.timings
+    drawn = {} if picture is None else {"picture": str(picture)}
     return {
         "path": str(take.wav),
         "seconds": take.info.seconds,
@@ -200,4 +220,5 @@ def _figures(take: Take) -> dict[str, Any]:
         "real_time_factor": timings.real_time_factor,
         "tokens": timings.tokens,
         "seconds_per_level": timings.seconds,
+        **drawn,
     }

@@ -50,7 +50,8 @@ def continued(tiny: Path, riff: Path, out: Path, *more: object) -> dict:
 
 
 def test_continue_reports_every_take(tiny: Path, plucks: Path, tmp_path: Path):
-    report = continued(tiny, plucks, tmp_path, "--bars", 1, "--takes", 2, "--seed", 5, "--style", "house")
+    asked = ("--bars", 1, "--takes", 2, "--seed", 5, "--style", "house", "--plots")
+    report = continued(tiny, plucks, tmp_path, *asked)
     assert (report["bpm"], report["bars"]) == (
         240.0,
         1.0,
@@ -67,6 +68,9 @@ def test_continue_reports_every_take(tiny: Path, plucks: Path, tmp_path: Path):
             for level, hop in ((2, 128), (1, 32), (0, 8))
         )
         assert set(take["seconds_per_level"]) == {"0", "1", "2"}
+        picture = Path(take["picture"])
+        assert picture.parent == Path(take["path"]).parent
+        assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_same_seed_same_samples_whatever_the_chunk_and_another_seed_another_take(
