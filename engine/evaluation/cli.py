@@ -69,7 +69,11 @@ def evaluate(
     from engine.request import LevelSampling, Sampling
     from engine.store import load_model
 
-    level = LevelSampling(temperature=temperature)
+    usual = Sampling()  # as `segue continue` samples, but for the temperature
+    levels = [
+        LevelSampling.model_validate({**usual.level(number).model_dump(), "temperature": temperature})
+        for number in range(3)
+    ]
     if data is None and click.get_current_context().get_parameter_source("split") is ParameterSource.DEFAULT:
         split = "all"  # no song of the made corpus was ever trained on
     settings = EvalSettings.model_validate(
@@ -78,7 +82,7 @@ def evaluate(
             "prime_seconds": prime_seconds,
             "seconds": seconds,
             "fidelity": fidelity,
-            "sampling": Sampling(bottom=level, middle=level, top=level),
+            "sampling": Sampling(bottom=levels[0], middle=levels[1], top=levels[2]),
             "seed": seed,
             "split": split,
         }

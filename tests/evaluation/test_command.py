@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from bridge.cli import segue
 from engine.evaluation import default_corpus as defaults
 from engine.evaluation.report import EvalReport
+from engine.request import Sampling
 
 from . import tiny
 
@@ -44,6 +45,7 @@ def test_report_files_tables_and_pictures(model: str, loops: str, tmp_path: Path
     assert report.model.name == "tiny" and len(report.model.hash) == 64
     assert report.data.songs == 3 and report.data.training_seconds > 0
     assert report.continuations is not None and len(report.continuations.primes) == 2
+    assert report.continuations.sampling == Sampling()  # what `segue continue` uses unless told otherwise
     systems = {line.system: line for line in report.continuations.systems}
     assert set(systems) == {"model", "real", "shuffled", "noise"}
     # The loops go on as they began; a random model and noise do not, and noise sounds least like them.
