@@ -18,9 +18,8 @@ from click.testing import CliRunner, Result
 
 from bridge.cli import segue
 from bridge.supervision.engine_client import EngineSetup
-from tests.bridge.client import OscClient
+from tests.bridge.client import OscClient, prime
 from tests.bridge.conftest import StartSession, wait_idle
-from tests.bridge.test_session import prime
 from tests.bridge.test_supervision import engine_pid, progress_beyond
 from tests.host.tiny import make_tiny_model, write_riff
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from bridge.osc.addresses import TABLE
 from bridge.osc.table import Role
-from tests.bridge.client import OscClient
+from tests.bridge.client import OscClient, prime
 from tests.bridge.conftest import StartSession, wait_idle
-from tests.bridge.test_session import prime
 from tests.bridge.test_wire import built, bundle
 
 SAFE = [entry.address for entry in TABLE if entry.role is not Role.NOTICE and entry.address != "/segue/quit"]

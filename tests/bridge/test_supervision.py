@@ -14,10 +14,9 @@ import soundfile as sf
 
 from bridge.supervision.backoff import Backoff
 from bridge.supervision.engine_client import Patience
-from tests.bridge.client import OscClient
+from tests.bridge.client import OscClient, prime
 from tests.bridge.conftest import RunningSession, StartSession, wait_idle
 from tests.bridge.mock_engine import sine
-from tests.bridge.test_session import prime
 
 
 def engine_pid(running: RunningSession) -> int:
