@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from engine.commandline import spoken
 from engine.request import Frozen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,10 +50,9 @@ class Provenance(Frozen):
 def provenance() -> Provenance:
     """The provenance of whatever this process measures."""
     name = Path(sys.argv[0]).name if sys.argv else ""
-    arguments = " ".join(sys.argv[1:])
-    program = "segue" if name == "segue" else f"python {name}"
+    program = ["segue"] if name == "segue" else ["python", name]
     return Provenance(
-        command=f"{program} {arguments}".strip(),
+        command=spoken([*program, *sys.argv[1:]]),
         commit=_commit(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=machine(),

@@ -176,12 +176,14 @@ def _open_cache(data: Path, folder: Path, rate: int) -> Any:
 
 
 def _origin(data: Path | None) -> dict[str, str]:
-    from engine.training.record import spoken_command
+    from engine.commandline import spoken
 
     words = sys.argv[1:]
     return {
         "data": data.resolve().name if data else "codes",
-        "command": spoken_command(words[words.index("train") + 1 :] if "train" in words else words),
+        "command": spoken(
+            ["segue", "train", *(words[words.index("train") + 1 :] if "train" in words else words)]
+        ),
     }
 
 

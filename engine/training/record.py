@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +32,6 @@ def require_agreement(run: Path, now: dict[str, Any], before: dict[str, Any]) ->
             f"'{run}' was trained with other arguments ({'; '.join(apart)}); repeat the old ones, "
             "choose another --out, or take the new ones with --resume always"
         )
-
-
-def spoken_command(arguments: list[str]) -> str:
-    """A command line for the record, its paths cut down to their last part (a record travels with the model)."""
-    return shlex.join(["segue", "train", *(Path(word).name if "/" in word else word for word in arguments)])
 
 
 def training_record(state: dict[str, Any]) -> dict[str, Any]:
