@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from engine.backends import SAMPLING_THREADS
 from engine.errors import BadArguments
 
 FIDELITIES = ("draft", "fine", "full")
@@ -19,7 +20,9 @@ FIDELITIES = ("draft", "fine", "full")
 )
 @click.option("--seconds", default=4.0, show_default=True, help="Length of each whole take.")
 @click.option("--part-seconds", default=1.0, show_default=True, help="Time spent on each other figure.")
-@click.option("--threads", type=int, help="Threads to compute with.  [default: one per core]")
+@click.option(
+    "--threads", type=int, default=SAMPLING_THREADS, show_default=True, help="Threads to compute with."
+)
 @click.option("--lanes", default="1,4", show_default=True, help="Lane counts, separated by commas.")
 @click.option(
     "--fidelity", "fidelities", type=click.Choice(FIDELITIES), multiple=True, help="Takes.  [default: all]"
@@ -32,7 +35,7 @@ def bench(
     random_weights: bool,
     seconds: float,
     part_seconds: float,
-    threads: int | None,
+    threads: int,
     lanes: str,
     fidelities: tuple[str, ...],
     device: str,

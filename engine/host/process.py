@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from engine.backends import SAMPLING_THREADS
 from engine.errors import BadArguments, NoJob, NotReady, SegueError
 from engine.host.failures import named
 from engine.host.primes import PrimeShelf
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("segue.engine")
 
 HEARTBEAT_SECONDS = 0.5
-SAMPLING_THREADS = 1
 _GOODBYE_SECONDS = 0.4  # for a job to let go of its files when the bridge is gone
 
 
