@@ -9,7 +9,7 @@ def test_paths_are_cut_to_their_last_part_and_words_stay_whole() -> None:
     words = [
         "segue",
         "eval",
-        "/home/ada/models/mine",
+        "/home/me/models/mine",
         "--style",
         "velvet tape",
         "--out",
