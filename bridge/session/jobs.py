@@ -231,9 +231,9 @@ class JobBook:
             self._progress(job, report)
         elif isinstance(report, TakeDone):
             self._take_done(job, report)
-        elif isinstance(report, JobFailed):
+        elif isinstance(report, JobFailed) and job.phase != "cancelling":
             self._fail(job, SegueError(report.message, code=report.code, slug=report.slug))
-        else:
+        else:  # (a job may also fail of its cancelling: its ring is taken away before the engine has found it)
             self._end(job, "cancelled")
 
     def _progress(self, job: Job, report: JobState) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import soundfile as sf
 
+from engine.errors import SegueError
 from engine.host import protocol as p
 from engine.request import Frozen
 from engine.ring import Ring
@@ -54,7 +55,11 @@ class MockEngine:
             with self.more:
                 self.more.wait_for(lambda: self.jobs)
                 job = self.jobs.pop(0)
-            self.generate(job)
+            try:
+                self.generate(job)
+            except SegueError as error:
+                failure = {"code": error.code, "slug": error.slug, "message": error.message}
+                self.send(p.JobFailed(job=job.job, **failure))
 
     def serve(self) -> None:
         for target in (self.beat, self.work):
@@ -109,6 +114,7 @@ class MockEngine:
         self.send(ready)
 
     def generate(self, job: p.Generate) -> None:
+        time.sleep(self.options.get("attach_seconds", 0.0))
         ring = Ring.attach(job.ring) if job.ring else None
         for index in range(job.takes):
             seed = job.request.seed + index

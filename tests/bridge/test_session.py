@@ -109,6 +109,22 @@ def test_every_job_ends_in_exactly_one_terminal_state(ready: OscClient, riff: Pa
     )
 
 
+def test_a_job_cancelled_before_the_engine_has_found_its_ring_is_cancelled(
+    start_session: StartSession, riff: Path
+):
+    running = start_session(attach_seconds=0.5)
+    client = running.client()
+    wait_idle(client)
+    client.send("/segue/notify", 1)
+    prime(client, riff)
+    client.send("/segue/generate", 1.5)
+    client.wait("/segue/job", "J1", "running")
+    client.send("/segue/cancel")
+    client.wait("/segue/job", "J1", "cancelled")
+    client.send("/segue/generate", 0.5)
+    client.wait("/segue/job", "J2", "done")
+
+
 def test_notices_go_to_the_port_that_was_named_and_end_with_the_subscription(ready: OscClient):
     other = OscClient(ready.target[1])
     ready.send("/segue/notify", 1, other.port, 30)
