@@ -55,6 +55,20 @@ class Style(Frozen):
         return weights
 
 
+class StyleChange(Frozen):
+    """From sample ``at_frame`` of the continuation on (0 is the seam), ``style`` holds instead of the one before."""
+
+    at_frame: Annotated[int, Field(ge=0)]
+    style: Style
+
+
+class TimedText(Frozen):
+    """A line or a word of lyrics that begins ``seconds`` after the beginning of the song."""
+
+    seconds: Annotated[float, Field(ge=0.0, le=MAX_SECONDS)]
+    text: str
+
+
 class LevelSampling(Frozen):
     """How tokens of one level are drawn. ``top_k`` and ``top_p`` exclude each other (facts/jukebox.md §5.3)."""
 
@@ -110,13 +124,17 @@ class Request(Frozen):
     """Everything that determines a take.
 
     ``frames`` is the length of the continuation in samples at the model's rate, prime not included.
+    ``style_changes``, in order of time, replace ``style`` one after the other. ``lyrics`` are spread evenly over
+    the song; ``lyric_times`` says instead when each line or word begins (give one of the two).
     """
 
     schema_version: int = 1
     model: str = "starter"
     prime: PrimeRef
     style: Style = Style()
+    style_changes: tuple[StyleChange, ...] = ()
     lyrics: str = ""
+    lyric_times: tuple[TimedText, ...] = ()
     frames: Annotated[int, Field(ge=1)]
     bpm: Annotated[float, Field(ge=MIN_BPM, le=MAX_BPM)] | None = None
     bars: Annotated[float, Field(gt=0.0)] | None = None

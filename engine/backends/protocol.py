@@ -17,13 +17,15 @@ Codes = NDArray[np.int64]
 @dataclass(frozen=True)
 class WindowInput:
     """All that a window starts from, per lane: ``prefix`` int64 [N, n]; ``upper`` int64 [N, M] or None;
-    ``styles`` N of them; ``total`` and ``offset``: song length and window start in samples."""
+    ``styles`` N of them; ``total`` and ``offset``: song length and window start in samples; ``lyrics`` int64
+    [N, P], the characters of this window for a prior that reads lyrics, else None."""
 
     prefix: Codes
     upper: Codes | None
     styles: tuple[Style, ...]
     total: int
     offset: int
+    lyrics: Codes | None = None
 
 
 class LevelRunner(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -51,6 +51,40 @@ class TimeConfig(Frozen):
         return self
 
 
+class EncoderConfig(Frozen):
+    """The separate lyric encoder: a causal transformer over the window's characters (facts/jukebox.md §3)."""
+
+    width: Positive
+    depth: Positive
+    heads: Positive = 1
+    attention_order: int = 2
+    blocks: Positive = 32
+    m_attn: Annotated[float, Field(gt=0)] = 0.25
+    m_mlp: Annotated[float, Field(gt=0)] = 1.0
+    init_scale: Annotated[float, Field(gt=0)] = 1.0
+    residual_scale: bool = False
+
+
+class LyricsConfig(Frozen):
+    """Lyrics of a top prior: ``tokens`` characters a window (facts/jukebox.md §3, §4.3).
+
+    With an ``encoder`` they are read by cross-attention; without one, lyrics and music are one sequence, the
+    lyrics first. ``loss_fraction``: weight of the lyric language-model loss. ``alignment``: layer and head
+    whose attention tells which character is being sung.
+    """
+
+    tokens: Positive
+    vocabulary: Literal["v2", "v3"] = "v3"
+    loss_fraction: Annotated[float, Field(ge=0)] = 0.4
+    encoder: EncoderConfig | None = None
+    alignment: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] | None = None
+
+    @property
+    def characters(self) -> int:
+        """Size of the character vocabulary, id 0 (unknown, padding) included."""
+        return {"v2": 80, "v3": 79}[self.vocabulary]
+
+
 class PriorConfig(Frozen):
     """One prior. ``n_ctx`` tokens a window, ``hop`` samples a token, ``artists``/``genres`` label table sizes.
 
@@ -77,6 +111,7 @@ class PriorConfig(Frozen):
     genres: Annotated[int, Field(ge=0)] = 0
     time: TimeConfig | None = None
     upper: UpperConfig | None = None
+    lyrics: LyricsConfig | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> PriorConfig:
