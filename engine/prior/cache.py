@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.prior.config import PriorConfig
+from engine.prior.config import Shape
 from engine.prior.patterns import Kind
 
 
@@ -18,8 +18,9 @@ from engine.prior.patterns import Kind
 class LayerCache:
     """Keys and values of one layer, laid out so that a step reads one contiguous run.
 
-    dense [N, H, n_ctx, D]; row [N, H, block_ctx, D]; column [N, H, block_ctx, blocks, D];
-    previous row [N, H, 2, block_ctx, D] (rows by parity).
+    dense [N, H, ctx, D]; row [N, H, block_ctx, D]; column [N, H, block_ctx, blocks, D];
+    previous row [N, H, 2, block_ctx, D] (rows by parity); prime [N, H, prime, D]; lyrics [N, H, source, D], put
+    there once a window by Transformer.read.
     """
 
     kind: Kind
@@ -33,6 +34,12 @@ class LayerCache:
         if self.kind is Kind.DENSE:
             self.keys[:, :, position], self.values[:, :, position] = keys, values
             return self.keys[:, :, : position + 1], self.values[:, :, : position + 1]
+        if self.kind is Kind.PRIME:
+            held = self.keys.shape[2]
+            if position < held:
+                self.keys[:, :, position], self.values[:, :, position] = keys, values
+            seen = min(position + 1, held)
+            return self.keys[:, :, :seen], self.values[:, :, :seen]
         if self.kind is Kind.ROW:
             self.keys[:, :, column], self.values[:, :, column] = keys, values
             return self.keys[:, :, : column + 1], self.values[:, :, : column + 1]
@@ -52,8 +59,9 @@ class LayerCache:
         last = (length - 1) // self.block_ctx
         for store, new in ((self.keys, keys), (self.values, values)):
             blocked = new.view(n, heads, rows, self.block_ctx, d)
-            if self.kind is Kind.DENSE:
-                store[:, :, :length] = new[:, :, :length]
+            if self.kind in (Kind.DENSE, Kind.PRIME):
+                held = min(length, store.shape[2])
+                store[:, :, :held] = new[:, :, :held]
             elif self.kind is Kind.ROW:
                 store[:] = blocked[:, :, last]
             elif self.kind is Kind.COLUMN:
@@ -64,19 +72,24 @@ class LayerCache:
                     store[:, :, 1 - last % 2] = blocked[:, :, last - 1]
 
 
-def make_caches(
-    config: PriorConfig, lanes: int, device: torch.device, dtype: torch.dtype
-) -> list[LayerCache]:
-    """Empty caches of every layer for ``lanes`` lanes."""
-    d = config.attn_width // config.heads
-    middle: dict[Kind, tuple[int, ...]] = {
-        Kind.DENSE: (config.n_ctx,),
-        Kind.ROW: (config.block_ctx,),
-        Kind.COLUMN: (config.block_ctx, config.blocks),
-        Kind.PREVIOUS_ROW: (2, config.block_ctx),
+def cache_positions(shape: Shape, kind: Kind) -> tuple[int, ...]:
+    """Positions that a layer of ``kind`` keeps, as the middle axes of its cache."""
+    kept: dict[Kind, tuple[int, ...]] = {
+        Kind.DENSE: (shape.ctx,),
+        Kind.ROW: (shape.block_ctx,),
+        Kind.COLUMN: (shape.block_ctx, shape.blocks),
+        Kind.PREVIOUS_ROW: (2, shape.block_ctx),
+        Kind.LYRICS: (shape.source,),
+        Kind.PRIME: (shape.prime,),
     }
+    return kept[kind]
+
+
+def make_caches(shape: Shape, lanes: int, device: torch.device, dtype: torch.dtype) -> list[LayerCache]:
+    """Empty caches of every layer for ``lanes`` lanes."""
+    d = shape.attn_width // shape.heads
 
     def empty(kind: Kind) -> Tensor:
-        return torch.zeros((lanes, config.heads, *middle[kind], d), device=device, dtype=dtype)
+        return torch.zeros((lanes, shape.heads, *cache_positions(shape, kind), d), device=device, dtype=dtype)
 
-    return [LayerCache(kind, empty(kind), empty(kind), config.block_ctx) for kind in config.kinds]
+    return [LayerCache(kind, empty(kind), empty(kind), shape.block_ctx) for kind in shape.kinds]
