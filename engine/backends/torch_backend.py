@@ -19,7 +19,7 @@ class TorchRunner:
     """One level's prior with caches for ``lanes`` lanes."""
 
     def __init__(self, prior: Prior, config: ModelConfig, lanes: int) -> None:
-        self.prior, self.config = prior, config
+        self.prior, self.names = prior, config.vocabulary(prior.config.level)
         self.caches = prior.caches(lanes)
         self.conditions: Conditions | None = None
         self.position = 0
@@ -34,12 +34,13 @@ class TorchRunner:
         if self.prior.labels is not None:
             labels = Labels.stack(
                 [
-                    make_labels(style, window.total, window.offset, self.config.artists, self.config.genres)
+                    make_labels(style, window.total, window.offset, self.names, strict=False)
                     for style in window.styles
                 ]
             ).to(self.prior.embed.device)
         upper = None if window.upper is None else self._tensor(window.upper)
-        self.conditions = self.prior.condition(labels, upper, len(window.styles))
+        lyrics = None if window.lyrics is None else self._tensor(window.lyrics)
+        self.conditions = self.prior.condition(labels, upper, len(window.styles), lyrics)
         prefix = self._tensor(window.prefix)
         self.prior.prefill(self.caches, self.conditions, prefix)
         self.position = prefix.shape[1]
@@ -51,7 +52,8 @@ class TorchRunner:
         before = None if previous is None else self._tensor(previous)
         logits = self.prior.step(self.caches, self.conditions, before, self.position)
         self.position += 1
-        return logits.float().cpu().numpy()
+        # Characters of a joint sequence are never drawn where a code belongs.
+        return logits[:, self.prior.first_code :].float().cpu().numpy()
 
 
 class TorchBackend:
@@ -75,7 +77,7 @@ class TorchBackend:
 
     def check_style(self, style: Style) -> None:
         """Raise NoStyle if the model lacks a label of ``style``."""
-        make_labels(style, 1, 0, self.config.artists, self.config.genres)
+        make_labels(style, 1, 0, self.config.vocabulary(self.config.top))
 
     def encode(self, samples: NDArray[np.float32], levels: tuple[int, ...]) -> dict[int, Codes]:
         """Codes of mono samples [T]."""
