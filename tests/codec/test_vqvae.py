@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,8 +11,8 @@ from pydantic import ValidationError
 from engine.codec.blocks import decoder_margin, encoder_margin
 from engine.codec.config import CodecConfig, released
 from engine.codec.vqvae import Codec
+from tests.store.tables import released_table
 
-FACTS = Path(__file__).resolve().parents[2].parent / "shared" / "facts" / "keys"
 SMALL = CodecConfig(
     width=8, depth=2, bins=32, embed_width=8, downs=(2, 1), strides=(2, 2), multipliers=(2, 1)
 )
@@ -38,17 +37,13 @@ def test_released_parameter_counts() -> None:
     assert sum(p.numel() for p in codec.parameters()) == 1_485_763
 
 
-@pytest.mark.skipif(
-    not (FACTS / "vqvae.tsv").exists(), reason="the table of released tensors is not beside this checkout"
-)
 def test_released_tensor_shapes() -> None:
     """Every released tensor has a counterpart of its shape, and nothing is over."""
     with torch.device("meta"):
         codec = Codec(released())
     ours = Counter(tuple(p.shape) for p in codec.parameters())
     ours.update((2048, 64) for _ in range(3))  # codebooks
-    rows = [line.split("\t") for line in (FACTS / "vqvae.tsv").read_text().splitlines() if line.strip()]
-    theirs = Counter(tuple(int(n) for n in row[1].strip("()").split(",") if n.strip()) for row in rows)
+    theirs = Counter(released_table("vqvae").values())
     assert ours == theirs
 
 
