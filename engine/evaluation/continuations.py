@@ -102,7 +102,7 @@ def request_of(model: Model, pair: Pair, seed: int, fidelity: Fidelity, sampling
     return Request(
         model=model.config.name,
         prime=PrimeRef(path=pair.song.name, start_seconds=at, length_seconds=pair.prime.size / rate),
-        style=style_of(pair.song.artist, pair.song.genres, model.config),
+        style=style_of(pair.song.artist, pair.song.genres, model.config.vocabulary(model.config.top)),
         frames=pair.real.size,
         song=SongPosition(total_seconds=total, prime_at_seconds=at) if at < total else None,
         sampling=sampling,

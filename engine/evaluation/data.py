@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -137,6 +137,6 @@ def encode_span(codec: Codec, samples: NDArray[np.float32], start: int, frames: 
     return codes[first : first + frames // hop].cpu()
 
 
-def known(names: Sequence[str], vocabulary: Sequence[str]) -> list[str]:
+def known(names: Sequence[str], vocabulary: Collection[str]) -> list[str]:
     """Those of ``names`` that are in a model's ``vocabulary``, "unknown" left out."""
     return [name for name in names if name in vocabulary and name != UNKNOWN]

@@ -14,6 +14,7 @@ from engine.evaluation.data import Excerpt, known, spread
 from engine.prior.config import PriorConfig
 from engine.prior.labels import Labels, make_labels
 from engine.prior.prior import Prior
+from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Frozen, Style
 from engine.store import ModelConfig
 
@@ -108,28 +109,29 @@ def cut_windows(prior: PriorConfig, config: ModelConfig, excerpts: Sequence[Exce
         upper = None
         if prior.upper is not None:
             upper = excerpt.codes[prior.level + 1][start // ratio : (start + n) // ratio]
-        windows.append(_window(excerpt, config, codes[start : start + n], upper, start * prior.hop))
+        names = config.vocabulary(prior.level)
+        windows.append(_window(excerpt, names, codes[start : start + n], upper, start * prior.hop))
     return windows
 
 
 def _window(
-    excerpt: Excerpt, config: ModelConfig, codes: Tensor, upper: Tensor | None, offset: int
+    excerpt: Excerpt, names: LabelVocabulary, codes: Tensor, upper: Tensor | None, offset: int
 ) -> Window:
     song = excerpt.song
     total, at = song.samples.size, excerpt.start + offset
     return Window(
         codes,
         upper,
-        make_labels(style_of(song.artist, song.genres, config), total, at, config.artists, config.genres),
-        make_labels(Style(), total, at, config.artists, config.genres),
+        make_labels(style_of(song.artist, song.genres, names), total, at, names),
+        make_labels(Style(), total, at, names),
     )
 
 
-def style_of(artist: str, genres: Sequence[str], config: ModelConfig) -> Style:
+def style_of(artist: str, genres: Sequence[str], names: LabelVocabulary) -> Style:
     """The style a song is labelled with, names that the model does not know left out."""
     return Style(
-        artists=dict.fromkeys(known([artist], config.artists), 1.0),
-        genres=dict.fromkeys(known(genres, config.genres), 1.0),
+        artists=dict.fromkeys(known([artist], names.artists), 1.0),
+        genres=dict.fromkeys(known(genres, names.genres), 1.0),
     )
 
 

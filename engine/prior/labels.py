@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from engine.errors import NoStyle
+from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
-
-UNKNOWN = 0  # label id of a missing or unknown name
 
 
 @dataclass(frozen=True)
@@ -46,27 +43,29 @@ class Labels:
         return Labels(*(part.to(device) for part in (self.artists, self.genres, self.total, self.offset)))
 
 
-def _weights(given: Mapping[str, float], names: Sequence[str], what: str) -> Tensor:
-    row = torch.zeros(1, len(names))
-    if not given:
-        row[0, UNKNOWN] = 1.0
-        return row
-    total = sum(given.values())
-    for name, weight in given.items():
-        if name not in names:
-            near = difflib.get_close_matches(name, names, 3, 0.3) or list(names[1:4])
-            raise NoStyle(f"the model knows no {what} '{name}'; nearest: {', '.join(near)}")
-        row[0, names.index(name)] = weight / total
+def _row(weights: Mapping[int, float], rows: int) -> Tensor:
+    row = torch.zeros(1, rows)
+    for place, weight in weights.items():
+        row[0, place] = weight
     return row
 
 
 def make_labels(
-    style: Style, total_samples: int, offset_samples: int, artists: Sequence[str], genres: Sequence[str]
+    style: Style,
+    total_samples: int,
+    offset_samples: int,
+    vocabulary: LabelVocabulary,
+    *,
+    strict: bool = True,
 ) -> Labels:
-    """Labels of one lane; weights of a mix are normalised to 1. Raises NoStyle for names the model lacks."""
+    """Labels of one lane; the weights of a mix are normalised to 1.
+
+    A name that ``vocabulary`` lacks raises NoStyle if ``strict``, else it counts as "unknown": a level below the
+    top that has another list than the top does what it can.
+    """
     return Labels(
-        _weights(style.artists, artists, "artist"),
-        _weights(style.genres, genres, "genre"),
+        _row(vocabulary.artist_weights(style, strict=strict), vocabulary.artist_rows),
+        _row(vocabulary.genre_weights(style, strict=strict), vocabulary.genre_rows),
         torch.tensor([total_samples]),
         torch.tensor([offset_samples]),
     )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from pydantic import model_validator
 
 from engine.codec.config import CodecConfig
 from engine.prior.config import PriorConfig, TimeConfig, UpperConfig
+from engine.prior.vocabulary import UNKNOWN_NAME, LabelVocabulary, ReleasedVersion
 from engine.request import Frozen
-
-UNKNOWN_NAME = "unknown"
 
 
 class ModelConfig(Frozen):
     """One model: a codec, one prior a level (index = level), label names (id = index, 0 is "unknown").
 
+    ``vocabularies``: the names of priors whose ``label_version`` is not "own".
     ``training`` and ``metrics`` are records: what it was trained on, by which commands, and ``eval.json``.
     """
 
@@ -25,6 +26,7 @@ class ModelConfig(Frozen):
     priors: tuple[PriorConfig, ...]
     artists: tuple[str, ...] = (UNKNOWN_NAME,)
     genres: tuple[str, ...] = (UNKNOWN_NAME,)
+    vocabularies: dict[ReleasedVersion, LabelVocabulary] = {}
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
 
@@ -49,17 +51,40 @@ class ModelConfig(Frozen):
                     f"prior {level}: {prior.upper.ratio} tokens per upper token; the codec's hops give "
                     f"{self.codec.hops[level + 1] // prior.hop}"
                 )
-            if prior.artists and (prior.artists != len(self.artists) or prior.genres != len(self.genres)):
-                raise ValueError(
-                    f"prior {level} knows {prior.artists} artists and {prior.genres} genres; the model names "
-                    f"{len(self.artists)} and {len(self.genres)}"
-                )
+            self._check_labels(prior)
+        for version, vocabulary in self.vocabularies.items():
+            if vocabulary.version != version:
+                raise ValueError(f"the vocabulary '{version}' says it is of version {vocabulary.version}")
         for names in (self.artists, self.genres):
             if not names or names[0] != UNKNOWN_NAME:
                 raise ValueError("the first artist and the first genre are 'unknown'")
             if len(set(names)) != len(names):
                 raise ValueError("a label name appears twice")
         return self
+
+    def _check_labels(self, prior: PriorConfig) -> None:
+        if not prior.artists:
+            return
+        if prior.label_version != "own" and prior.label_version not in self.vocabularies:
+            raise ValueError(
+                f"prior {prior.level} has {prior.label_version} labels and the model has no such vocabulary; "
+                f"give vocabularies.{prior.label_version}"
+            )
+        names = self.vocabulary(prior.level)
+        if (prior.artists, prior.genres) != (names.artist_rows, names.genre_rows):
+            raise ValueError(
+                f"prior {prior.level} knows {prior.artists} artists and {prior.genres} genres; the model names "
+                f"{names.artist_rows} and {names.genre_rows}"
+            )
+
+    def vocabulary(self, level: int) -> LabelVocabulary:
+        """The label vocabulary of a level's prior; that of the top level is what users choose names from."""
+        version = self.priors[level].label_version
+        return self._own_names if version == "own" else self.vocabularies[version]
+
+    @cached_property
+    def _own_names(self) -> LabelVocabulary:
+        return LabelVocabulary.own(self.artists, self.genres)
 
     @property
     def rate(self) -> int:

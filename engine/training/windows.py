@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.prior.labels import Labels, make_labels
+from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
 from engine.training.cache import Split
 from engine.training.codes import CodedSong, CodeStore
@@ -46,17 +47,18 @@ class WindowSampler:
         self.songs = store.songs(split)
         self._lengths = np.array([song.tokens * store.ratio(level) for song in self.songs], dtype=np.int64)
         self._edges = np.cumsum(np.maximum(self._lengths, n_ctx))
-        rows = [self._song_labels(song, *labels) for song in self.songs]
+        names = LabelVocabulary.own(*labels)
+        rows = [self._song_labels(song, names) for song in self.songs]
         self._artists = torch.cat([row.artists for row in rows])
         self._genres = torch.cat([row.genres for row in rows])
 
-    def _song_labels(self, song: CodedSong, artists: Sequence[str], genres: Sequence[str]) -> Labels:
-        known = [genre for genre in song.genres if genre in genres]
+    def _song_labels(self, song: CodedSong, names: LabelVocabulary) -> Labels:
+        known = [genre for genre in song.genres if genre in names.genres]
         style = Style(
-            artists={song.artist: 1.0} if song.artist in artists else {},
+            artists={song.artist: 1.0} if song.artist in names.artists else {},
             genres={genre: 1.0 for genre in known},
         )
-        return make_labels(style, 1, 0, artists, genres)
+        return make_labels(style, 1, 0, names)
 
     def batch(self, step: int, size: int, rank: int = 0) -> tuple[Tensor, Labels, Tensor | None]:
         """Random windows: codes int64 [size, n_ctx], labels, upper codes int64 [size, n_ctx / ratio] or None."""
