@@ -24,7 +24,8 @@ class RangeEmbedding(nn.Module):
         if end is not None:
             steps = torch.arange(n, device=start.device, dtype=torch.float32) / n
             position = position + (end.float().unsqueeze(1) - position) * steps
-        found = (self.bins * (position - self.low) / (self.high - self.low)).floor().long()
+        # In this order, as the released models were trained: at a bin's edge another order rounds elsewhere.
+        found = (self.bins * ((position - self.low) / (self.high - self.low))).floor().long()
         return self.weight[found.clamp(0, self.bins - 1)]
 
 
