@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 MAX_SEED = 2**31 - 1  # OSC carries 32-bit signed integers (facts/daw.md §1.9)
 MAX_SECONDS = 600.0
+MAX_LYRICS = 20_000  # characters: more than twice what the fastest rap of that length holds
 MIN_BPM, MAX_BPM = 20.0, 400.0
 
 
@@ -142,6 +143,18 @@ class Request(Frozen):
     sampling: Sampling = Sampling()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     fidelity: Fidelity = Fidelity.FULL
+
+    @model_validator(mode="after")
+    def _one_kind_of_lyrics(self) -> Request:
+        if self.lyrics and self.lyric_times:
+            raise ValueError("lyrics and lyric_times exclude each other; give the text once, with or without times")
+        count = len(self.lyrics) + sum(len(piece.text) for piece in self.lyric_times)
+        if max(count, len(self.lyric_times)) > MAX_LYRICS:
+            raise ValueError(
+                f"the lyrics have {count} characters; at most {MAX_LYRICS} can be sung in {MAX_SECONDS:g} s, "
+                "so give those of this song only"
+            )
+        return self
 
 
 def frames_of_bars(bars: float, bpm: float, rate: int, beats_per_bar: int = 4) -> int:
