@@ -31,6 +31,15 @@ class WindowDone:
 
 
 @dataclass(frozen=True)
+class KeptCodes:
+    """Codes of the continuation that an earlier take gave: ``codes`` int64 [tokens] of ``level`` from ``start``."""
+
+    level: int
+    start: int
+    codes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class AudioChunk:
     """Finished audio of the asked-for fidelity: ``samples`` float32 [frames] mono, in [-1, 1].
 
@@ -51,4 +60,4 @@ class Progress:
     seconds: dict[int, float]
 
 
-Event = PrimeEncoded | WindowDone | AudioChunk | Progress
+Event = PrimeEncoded | WindowDone | KeptCodes | AudioChunk | Progress

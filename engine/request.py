@@ -38,6 +38,22 @@ class Fidelity(StrEnum):
         return {Fidelity.DRAFT: 2, Fidelity.FINE: 1, Fidelity.FULL: 0}[self]
 
 
+class Mode(StrEnum):
+    """What a take starts from (facts/jukebox.md §5.1).
+
+    ``primed``: audio, which is encoded and continued. ``ancestral``: nothing. ``continue``: the codes of an
+    earlier take, which are continued without being encoded again. ``upsample``: the codes of earlier takes, one
+    the continuation of the other; the levels they lack are sampled. ``infill``: an earlier take, of which a span
+    is sampled again.
+    """
+
+    PRIMED = "primed"
+    ANCESTRAL = "ancestral"
+    CONTINUE = "continue"
+    UPSAMPLE = "upsample"
+    INFILL = "infill"
+
+
 class Style(Frozen):
     """A weighted mix of artists and genres; weights are positive and are normalised to sum to 1 when used.
 
@@ -105,11 +121,38 @@ class PrimeRef(Frozen):
     length_seconds: Annotated[float, Field(gt=0.0)] | None = None
 
 
+class TakeRef(Frozen):
+    """An earlier take by its folder, and how much of its continuation is used (``frames``; None: all of it)."""
+
+    folder: str
+    frames: Annotated[int, Field(ge=1)] | None = None
+
+
+class Span(Frozen):
+    """The samples ``[start_frame, stop_frame)`` of a continuation, and how many versions of them to choose from."""
+
+    start_frame: Annotated[int, Field(ge=0)]
+    stop_frame: Annotated[int, Field(ge=1)]
+    candidates: Annotated[int, Field(ge=1, le=64)] = 4
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Span:
+        if self.stop_frame <= self.start_frame:
+            raise ValueError(
+                f"the span from frame {self.start_frame} to {self.stop_frame} is empty; it must end after it starts"
+            )
+        return self
+
+
 class SongPosition(Frozen):
-    """Where the prime lies in the song, for the priors' time signal (facts/jukebox.md §4.1)."""
+    """Where the prime lies in the song, for the priors' time signal (facts/jukebox.md §4.1).
+
+    ``ending``: the continuation ends where the song ends, wherever that puts the prime.
+    """
 
     total_seconds: Annotated[float, Field(gt=0.0, le=MAX_SECONDS)]
     prime_at_seconds: Annotated[float, Field(ge=0.0)] = 0.0
+    ending: bool = False
 
     @model_validator(mode="after")
     def _inside(self) -> SongPosition:
@@ -127,11 +170,18 @@ class Request(Frozen):
     ``frames`` is the length of the continuation in samples at the model's rate, prime not included.
     ``style_changes``, in order of time, replace ``style`` one after the other. ``lyrics`` are spread evenly over
     the song; ``lyric_times`` says instead when each line or word begins (give one of the two).
+
+    ``mode`` says what it starts from: ``prime`` when primed, else the takes in ``parents`` (one, or a chain of
+    them to upsample), or nothing. ``span``: what is sampled again in infill. Requests of schema 1 had no mode
+    and were all primed.
     """
 
-    schema_version: int = 1
+    schema_version: int = 2
     model: str = "starter"
-    prime: PrimeRef
+    mode: Mode = Mode.PRIMED
+    prime: PrimeRef | None = None
+    parents: tuple[TakeRef, ...] = ()
+    span: Span | None = None
     style: Style = Style()
     style_changes: tuple[StyleChange, ...] = ()
     lyrics: str = ""
@@ -145,9 +195,47 @@ class Request(Frozen):
     fidelity: Fidelity = Fidelity.FULL
 
     @model_validator(mode="after")
+    def _starts_from_something(self) -> Request:
+        if (self.prime is None) == (self.mode is Mode.PRIMED):
+            raise ValueError(
+                "prime is missing"
+                if self.prime is None
+                else f"a take of mode {self.mode} has no prime; give the prime only when it is primed"
+            )
+        wanted = {Mode.CONTINUE: 1, Mode.INFILL: 1, Mode.UPSAMPLE: max(1, len(self.parents))}.get(
+            self.mode, 0
+        )
+        if len(self.parents) != wanted:
+            raise ValueError(
+                f"a take of mode {self.mode} has {wanted or 'no'} parent takes, not {len(self.parents)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _within_the_take(self) -> Request:
+        if (self.span is None) == (self.mode is Mode.INFILL):
+            raise ValueError("a span is given for infill, and for nothing else")
+        if self.span is not None and self.span.stop_frame > self.frames:
+            raise ValueError(
+                f"the span ends at frame {self.span.stop_frame}, after the take's end; "
+                f"it must end at {self.frames} or before"
+            )
+        at = -1
+        for change in self.style_changes:
+            if not at < change.at_frame < self.frames:
+                raise ValueError(
+                    f"a style change is at frame {change.at_frame}; changes come in order of time, "
+                    f"before the end at frame {self.frames}"
+                )
+            at = change.at_frame
+        return self
+
+    @model_validator(mode="after")
     def _one_kind_of_lyrics(self) -> Request:
         if self.lyrics and self.lyric_times:
-            raise ValueError("lyrics and lyric_times exclude each other; give the text once, with or without times")
+            raise ValueError(
+                "lyrics and lyric_times exclude each other; give the text once, with or without times"
+            )
         count = len(self.lyrics) + sum(len(piece.text) for piece in self.lyric_times)
         if max(count, len(self.lyric_times)) > MAX_LYRICS:
             raise ValueError(

@@ -17,6 +17,7 @@ from engine.evaluation.prior_metrics import style_of
 from engine.events import AudioChunk, Progress
 from engine.request import MAX_SECONDS, MAX_SEED, Fidelity, Frozen, PrimeRef, Request, Sampling, SongPosition
 from engine.sampling import continue_prime
+from engine.sampling.song import fitted
 from engine.store import Model
 
 System = Literal["model", "real", "shuffled", "noise"]
@@ -99,12 +100,13 @@ def request_of(model: Model, pair: Pair, seed: int, fidelity: Fidelity, sampling
     rate = model.config.rate
     total = min(pair.song.samples.size / rate, MAX_SECONDS)
     at = pair.start / rate
+    position = SongPosition(total_seconds=total, prime_at_seconds=at) if at < total else None
     return Request(
         model=model.config.name,
         prime=PrimeRef(path=pair.song.name, start_seconds=at, length_seconds=pair.prime.size / rate),
         style=style_of(pair.song.artist, pair.song.genres, model.config.vocabulary(model.config.top)),
         frames=pair.real.size,
-        song=SongPosition(total_seconds=total, prime_at_seconds=at) if at < total else None,
+        song=None if position is None else fitted(model.config, position, pair.prime.size / rate),
         sampling=sampling,
         seed=seed % (MAX_SEED + 1),
         fidelity=fidelity,

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from engine.backends.protocol import Backend, Codes
 from engine.events import Event
 from engine.request import Request
-from engine.sampling.stream import continue_with
+from engine.sampling.start import Start
+from engine.sampling.stream import continue_with, decode
 
 if TYPE_CHECKING:
     from engine.store.folder import Model
 
-__all__ = ["continue_prime", "continue_with"]
+__all__ = ["Start", "continue_prime", "continue_with", "decode"]
 
 
 def continue_prime(
@@ -22,6 +23,7 @@ def continue_prime(
     request: Request,
     prime: NDArray[np.float32],
     *,
+    start: Start | None = None,
     done: Mapping[int, Codes] | None = None,
     chunk_frames: int = 4096,
     should_stop: Callable[[], bool] = lambda: False,
@@ -31,4 +33,6 @@ def continue_prime(
         from engine.backends.torch_backend import TorchBackend
 
         model = TorchBackend(model)
-    return continue_with(model, request, prime, done=done, chunk_frames=chunk_frames, should_stop=should_stop)
+    return continue_with(
+        model, request, prime, start=start, done=done, chunk_frames=chunk_frames, should_stop=should_stop
+    )

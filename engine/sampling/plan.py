@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from engine.errors import OutOfRange
+from engine.prior.config import UpperConfig
 from engine.request import Sampling
 from engine.store.config import ModelConfig
 
@@ -14,7 +16,7 @@ class Window:
     """Tokens ``[start, stop)`` of ``level``; the first ``prefix`` are known, the rest are sampled.
 
     ``upper`` = [from, to) of the codes of the level above that cover it (empty at the top). All counts are
-    tokens from the beginning of the prime.
+    tokens from the beginning of the prime. ``style``: which style holds for the sampled tokens, 0 the first.
     """
 
     level: int
@@ -23,6 +25,7 @@ class Window:
     prefix: int
     stop: int
     upper: tuple[int, int]
+    style: int = 0
 
     @property
     def first_new(self) -> int:
@@ -80,24 +83,103 @@ def hop_tokens(n_ctx: int, fraction: float, ratio: int | None) -> int:
     return max(unit, int(fraction * n_ctx) // unit * unit)
 
 
+def only_span(windows: Sequence[Window], start: int, stop: int) -> tuple[Window, ...]:
+    """The windows that sample tokens of ``[start, stop)``, each cut down to those tokens.
+
+    Windows keep their own start and their whole upper codes, so the tokens see what they would see otherwise.
+    """
+    found: list[Window] = []
+    for window in windows:
+        first, last = max(window.first_new, start), min(window.stop, stop)
+        if first < last:
+            found.append(replace(window, index=len(found), prefix=first - window.start, stop=last))
+    return tuple(found)
+
+
+def split_at(windows: Sequence[Window], changes: Sequence[int]) -> tuple[Window, ...]:
+    """Windows cut at ``changes`` (tokens, rising): the tokens from change k on are sampled in style k + 1.
+
+    Both halves of a window start where it did, so the second sees the first as its prefix.
+    """
+    found: list[Window] = []
+    for window in windows:
+        first = window.first_new
+        for stop in [c for c in changes if first < c < window.stop] + [window.stop]:
+            style = sum(1 for change in changes if change <= first)
+            found.append(
+                replace(window, index=len(found), prefix=first - window.start, stop=stop, style=style)
+            )
+            first = stop
+    return tuple(found)
+
+
+def upper_reach(upper: UpperConfig) -> int:
+    """Upper tokens on either side that the conditioner's output at one position depends on (an upper bound)."""
+    reach = 0
+    for _ in range(upper.ups):
+        reach = -(-(reach + 1) // upper.stride) + sum(upper.dilations)
+    return reach + 1
+
+
 def make_plan(
-    config: ModelConfig, sampling: Sampling, prime_tokens: int, total_tokens: int, lowest: int
+    config: ModelConfig,
+    sampling: Sampling,
+    prime_tokens: int,
+    total_tokens: int,
+    lowest: int,
+    *,
+    kept: int | None = None,
+    span: tuple[int, int] | None = None,
+    changes: Sequence[int] = (),
 ) -> Plan:
-    """The plan of a take. ``prime_tokens`` and ``total_tokens`` count top-level tokens, the prime included in both."""
+    """The plan of a take. ``prime_tokens`` and ``total_tokens`` count top-level tokens, the prime included in both.
+
+    ``kept``: levels from this one up are known and have no windows. ``span``: top-level tokens ``[from, to)`` that
+    are sampled again, at every level, between codes that stay. Nothing outside is sampled, not even the lower
+    codes that the conditioner's reach (:func:`upper_reach`) connects with the span: that would change what is
+    heard outside it. ``changes``: samples from position 0 at which the style changes; a level changes at its
+    nearest token, below the top at the nearest whole token of the level above.
+    """
     hops = config.hops
     scale = [hops[config.top] // hop for hop in hops]
     windows: list[Sequence[Window]] = []
     for level, prior in enumerate(config.priors):
+        if level < lowest or (kept is not None and level >= kept):
+            windows.append(())
+            continue
         ratio = prior.upper.ratio if prior.upper else None
         hop = hop_tokens(prior.n_ctx, sampling.level(level).hop_fraction, ratio)
-        known, total = prime_tokens * scale[level], total_tokens * scale[level]
-        windows.append(level_windows(level, known, total, prior.n_ctx, hop, ratio) if level >= lowest else ())
+        known = 0 if span is not None else prime_tokens * scale[level]
+        found = level_windows(level, known, total_tokens * scale[level], prior.n_ctx, hop, ratio)
+        if span is not None:
+            found = only_span(found, span[0] * scale[level], span[1] * scale[level])
+        unit = ratio or 1
+        windows.append(split_at(found, [_nearest(c, hops[level] * unit) * unit for c in changes]))
     return Plan(
         lowest=lowest,
         known=tuple(prime_tokens * s for s in scale),
         total=tuple(total_tokens * s for s in scale),
         windows=tuple(tuple(level) for level in windows),
     )
+
+
+def _nearest(samples: int, unit: int) -> int:
+    return (samples + unit // 2) // unit
+
+
+def span_tokens(seam: int, start_frame: int, stop_frame: int, frames: int, hop: int) -> tuple[int, int]:
+    """The tokens of ``hop`` samples that lie inside a span of the continuation; the take's end counts as whole.
+
+    Raises OutOfRange for a span without a whole token.
+    """
+    first = -(-(seam + start_frame) // hop)
+    last = -(-(seam + frames) // hop) if stop_frame == frames else (seam + stop_frame) // hop
+    if last <= first:
+        raise OutOfRange(
+            f"the span of {stop_frame - start_frame} samples holds no whole top-level token of {hop} samples; "
+            f"give a span of at least {2 * hop} samples"
+        )
+    return first, last
 
 
 def prime_context(config: ModelConfig, sampling: Sampling) -> int:

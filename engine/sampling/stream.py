@@ -1,4 +1,4 @@
-"""A prime goes in, its continuation comes out: encode, sample, decode, hand on (DESIGN.md §4.2, §4.4)."""
+"""A request and what it starts from go in, a take comes out: sample, decode, hand on (DESIGN.md §4.2, §4.4)."""
 
 from __future__ import annotations
 
@@ -9,55 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes
-from engine.errors import BadFormat, Cancelled, OutOfRange, TooShort
+from engine.errors import BadFormat, Cancelled, OutOfRange
 from engine.events import AudioChunk, Event, PrimeEncoded, Progress
-from engine.request import Request, SongPosition
-from engine.sampling.plan import Plan, make_plan, prime_context
-from engine.sampling.scheduler import Scheduler
+from engine.request import Mode, Request
+from engine.sampling.infill import Chosen, choose
+from engine.sampling.plan import Plan, make_plan, span_tokens
+from engine.sampling.scheduler import Scheduler, Setting
+from engine.sampling.song import song_span
+from engine.sampling.start import Start, primed_start
 from engine.store.config import ModelConfig
-
-ASSUMED_SONG_SECONDS = 90.0  # a song whose length nobody stated, and
-ASSUMED_PRIME_AT_SECONDS = (
-    30.0  # where in it a riff lies: the middle of the form, not an intro, not an ending
-)
-
-
-def song_span(config: ModelConfig, request: Request, prime_frames: int, used_frames: int) -> tuple[int, int]:
-    """(length of the song, start of the used prime in it), in samples, inside the top prior's range.
-
-    ``prime_frames``: the prime as given; ``used_frames``: its end that is encoded.
-    """
-    song = request.song or SongPosition(
-        total_seconds=ASSUMED_SONG_SECONDS, prime_at_seconds=ASSUMED_PRIME_AT_SECONDS
-    )
-    rate, limits = config.rate, config.priors[config.top].time
-    total, offset = round(song.total_seconds * rate), round(song.prime_at_seconds * rate)
-    if limits is not None:
-        total = min(max(total, round(limits.min_seconds * rate)), round(limits.max_seconds * rate))
-    return total, min(max(0, offset + prime_frames - used_frames), total - 1)
-
-
-def _cut_prime(config: ModelConfig, request: Request, prime: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The end of the prime that is of use, a whole number of top tokens, ending where the prime ends."""
-    hop = config.hops[config.top]
-    tokens = min(prime.size // hop, prime_context(config, request.sampling))
-    if not tokens:
-        raise TooShort(
-            f"the prime holds {prime.size} samples; it needs at least {hop} ({hop / config.rate * 1000:.1f} ms)"
-        )
-    return np.ascontiguousarray(prime[prime.size - tokens * hop :], dtype=np.float32)
 
 
 class _Decoder:
     """Turns codes of one level into the continuation's samples, piece by piece, cut into chunks of one size."""
 
-    def __init__(self, backend: Backend, plan: Plan, frames: int, chunk_frames: int) -> None:
-        self.backend, self.level, self.frames, self.chunk = backend, plan.lowest, frames, chunk_frames
-        self.total = plan.total[self.level]
+    def __init__(
+        self, backend: Backend, level: int, total: int, seam: int, frames: int, chunk_frames: int
+    ) -> None:
+        self.backend, self.level, self.frames, self.chunk = backend, level, frames, chunk_frames
+        self.total, self.seam = total, seam  # seam: samples of prime before the continuation
         self.hop = backend.config.hops[self.level]
         self.grid, self.margin = backend.decode_grid(self.level), backend.decode_margin(self.level)
-        self.seam = plan.known[self.level] * self.hop  # samples of prime before the continuation
-        self.piece = plan.known[self.level] // self.grid
+        self.piece = seam // self.hop // self.grid
         self.sent = 0
         self.held = np.empty(0, dtype=np.float32)
 
@@ -82,19 +55,57 @@ class _Decoder:
             self.sent += size
 
 
+def decode(backend: Backend, codes: Codes, level: int, seam: int, frames: int) -> NDArray[np.float32]:
+    """``frames`` samples float32 from sample ``seam`` on, of codes int64 [tokens] of one level."""
+    decoder = _Decoder(backend, level, codes.size, seam, frames, max(1, frames))
+    return np.concatenate([np.zeros(0, np.float32), *(c.samples for c in decoder.take(codes, codes.size))])
+
+
+def plan_of(config: ModelConfig, request: Request, start: Start) -> Plan:
+    """The plan of a request. Raises OutOfRange for a span without a whole token."""
+    hop = config.hops[config.top]
+    total = -(-(start.seam + request.frames) // hop)
+    span = None
+    if request.span is not None:
+        span = span_tokens(start.seam, request.span.start_frame, request.span.stop_frame, request.frames, hop)
+    known = [
+        level
+        for level, codes in start.codes.items()
+        if request.mode is Mode.UPSAMPLE and codes.size >= total * (hop // config.hops[level])
+    ]
+    return make_plan(
+        config,
+        request.sampling,
+        start.prime_tokens,
+        total,
+        request.fidelity.level,
+        kept=min(known, default=None),
+        span=span,
+        changes=[start.seam + change.at_frame for change in request.style_changes],
+    )
+
+
 def _known_codes(
-    backend: Backend, prime: NDArray[np.float32], levels: tuple[int, ...], done: Mapping[int, Codes] | None
+    backend: Backend, start: Start, plan: Plan, done: Mapping[int, Codes]
 ) -> tuple[dict[int, Codes], float]:
+    """Codes that every sampled level starts from, and the seconds that encoding them took."""
     started = time.perf_counter()
-    if done is not None and all(level in done for level in levels):
-        known = {level: np.asarray(done[level], dtype=np.int64) for level in levels}
-        for level, codes in known.items():
-            if codes.size < prime.size // backend.config.hops[level]:
-                raise BadFormat(
-                    f"the known codes of level {level} end before the prime does; encode it again"
-                )
+    levels = range(plan.lowest, len(plan.known))
+    known = {level: np.asarray(start.codes[level], np.int64) for level in levels if level in start.codes}
+    known |= {
+        level: np.asarray(done[level][: plan.known[level]], dtype=np.int64)
+        for level in levels
+        if level not in known and level in done
+    }
+    for level, codes in known.items():
+        if codes.size < plan.known[level]:
+            raise BadFormat(f"the known codes of level {level} end before the prime does; encode it again")
+    missing = tuple(level for level in levels if level not in known)
+    if not missing:
         return known, 0.0
-    return backend.encode(prime, levels), time.perf_counter() - started
+    if not plan.known[missing[0]]:
+        return known | {level: np.zeros(0, np.int64) for level in missing}, 0.0
+    return known | backend.encode(start.audio, missing), time.perf_counter() - started
 
 
 def continue_with(
@@ -102,33 +113,44 @@ def continue_with(
     request: Request,
     prime: NDArray[np.float32],
     *,
+    start: Start | None = None,
     done: Mapping[int, Codes] | None = None,
     chunk_frames: int = 4096,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Continue ``prime`` (mono float32 [frames] at the model's rate) as ``request`` says.
 
-    Yields :class:`PrimeEncoded`, then windows, progress and audio as they are finished. ``done[level]``: codes
-    known from the beginning of the used prime, prime included, of every level sampled; sampling goes on after
-    the last whole window in them, and all audio is handed on from its beginning. The audio and the codes do not
-    depend on ``chunk_frames``, on ``done`` or on the machine's load. Raises Cancelled when ``should_stop()``
-    turns true, TooShort, NoStyle or OutOfRange for a request that cannot be met.
+    ``start``: what a take of another mode than primed starts from; ``prime`` is not used then. Yields
+    :class:`PrimeEncoded`, then windows, progress and audio as they are finished. ``done[level]``: codes known from
+    the beginning of the used prime, prime included, of every level sampled; sampling goes on after the last whole
+    window in them, and all audio is handed on from its beginning. The audio and the codes do not depend on
+    ``chunk_frames``, on ``done`` or on the machine's load. Raises Cancelled when ``should_stop()`` turns true,
+    TooShort, NoStyle or OutOfRange for a request that cannot be met.
     """
     config = backend.config
-    backend.check_style(request.style)
+    styles = (request.style, *(change.style for change in request.style_changes))
+    for style in styles:
+        backend.check_style(style)
     if chunk_frames < 1:
         raise OutOfRange(f"chunk_frames is {chunk_frames}; it must be at least 1")
-    used = _cut_prime(config, request, np.asarray(prime, dtype=np.float32))
-    lowest, hop = request.fidelity.level, config.hops[config.top]
-    tokens = used.size // hop
-    plan = make_plan(config, request.sampling, tokens, tokens - (-request.frames // hop), lowest)
-    known, seconds = _known_codes(backend, used, tuple(range(lowest, config.top + 1)), done)
+    if start is None:
+        start = Start() if request.mode is Mode.ANCESTRAL else primed_start(config, request, prime)
+    setting = Setting(
+        request.sampling, styles, request.seed, song_span(config, request, start.before, start.seam)
+    )
+    plan, done = plan_of(config, request, start), dict(done or {})
+    known, seconds = _known_codes(backend, start, plan, done)
     yield PrimeEncoded({level: codes[: plan.known[level]] for level, codes in known.items()}, seconds)
 
-    song = song_span(config, request, prime.size, used.size)
-    scheduler = Scheduler(backend, plan, request.sampling, request.style, request.seed, song, known)
-    decoder = _Decoder(backend, plan, request.frames, chunk_frames)
+    chosen = Chosen()
+    if request.span is not None:
+        chosen = yield from choose(backend, plan, setting, known, done, request.span.candidates, should_stop)
+        done |= chosen.done
+    scheduler = Scheduler(backend, plan, setting, known, done)
+    yield from scheduler.kept_first(chosen.windows)
+    lowest = plan.lowest
     state = scheduler.levels[lowest]
+    decoder = _Decoder(backend, lowest, plan.total[lowest], start.seam, request.frames, chunk_frames)
     yield from decoder.take(state.codes, state.filled)
     while not scheduler.finished:
         if should_stop():
@@ -136,7 +158,7 @@ def continue_with(
         yield from scheduler.advance()
         yield from decoder.take(state.codes, state.filled)
         yield Progress(
-            scheduler.steps_done / max(1, plan.steps),
+            (scheduler.steps_done + chosen.steps) / max(1, plan.steps + chosen.steps),
             {level: s.steps for level, s in scheduler.levels.items()},
             {level: s.seconds for level, s in scheduler.levels.items()},
         )

@@ -14,7 +14,7 @@ from engine.errors import Cancelled, NoStyle, OutOfRange, TooShort
 from engine.events import AudioChunk, Event, PrimeEncoded, Progress, WindowDone
 from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Sampling, SongPosition, Style
 from engine.sampling import continue_prime
-from engine.sampling.stream import song_span
+from engine.sampling.song import song_span
 from engine.store.folder import Model
 from tests.prior.build import tiny_model
 
@@ -143,11 +143,35 @@ def test_only_the_end_of_a_long_prime_counts(model: Model, prime: NDArray[np.flo
     np.testing.assert_array_equal(long, short)
 
 
-def test_song_span_is_kept_in_the_models_range(model: Model) -> None:
-    wide = request(song=SongPosition(total_seconds=500, prime_at_seconds=400))
-    total, offset = song_span(model.config, wide, 9000, 6144)
-    assert total == 20 * 44100 and offset == total - 1
-    assert song_span(model.config, request(), 9000, 6144) == (20 * 44100, 20 * 44100 - 1)
+def test_an_assumed_song_is_kept_in_the_models_range(model: Model) -> None:
+    """The model knows songs of 0.2 to 20 s; 90 s with the riff at 30 s are assumed."""
+    assert song_span(model.config, request(), 2856, 6144) == (20 * 44100, 20 * 44100 - 1)
+
+
+def test_a_given_song_must_lie_in_the_models_range(model: Model) -> None:
+    with pytest.raises(OutOfRange) as raised:
+        song_span(model.config, request(song=SongPosition(total_seconds=500)), 2856, 6144)
+    assert raised.value.message == "the song is 500 s long; this model knows songs from 0.2 to 20 s"
+    late = request(song=SongPosition(total_seconds=20, prime_at_seconds=19.9))
+    with pytest.raises(OutOfRange) as raised:
+        song_span(model.config, late, 2856, 6144)
+    assert raised.value.message == (
+        "the continuation would begin at 20.1 s of a song of 20 s; it must begin before the song ends"
+    )
+    at = request(song=SongPosition(total_seconds=20, prime_at_seconds=4))
+    assert song_span(model.config, at, 2856, 6144) == (882_000, 4 * 44100 + 2856)
+
+
+def test_an_ending_ends_where_the_song_does(model: Model) -> None:
+    ending = request(song=SongPosition(total_seconds=20, ending=True))
+    total, offset = song_span(model.config, ending, 2856, 6144)
+    assert (total, offset + 6144 + FRAMES) == (882_000, 882_000)
+    with pytest.raises(OutOfRange) as raised:
+        song_span(model.config, request(song=SongPosition(total_seconds=0.25, ending=True)), 2856, 6144)
+    assert raised.value.message == (
+        "0.3 s of prime and ending do not fit into a song of 0.25 s; "
+        "give a longer song, or a shorter prime or ending"
+    )
 
 
 def test_filters_reach_the_levels(model: Model, prime: NDArray[np.float32]) -> None:
