@@ -16,6 +16,7 @@ from bridge.cli.folders import default_takes
 from bridge.osc.addresses import MAX_TAKES
 from bridge.session.settings import fresh_seed, length_of, tempo_of
 from engine.errors import OutOfRange
+from engine.lyrics import Words, lyric_notes, read_lyrics
 from engine.request import MAX_BPM, MAX_SEED, MIN_BPM, Fidelity, PrimeRef, Request, Style
 from presets import resolve_style
 
@@ -40,6 +41,7 @@ class Wish:
     fidelity: str
     takes: int
     chunk: int
+    lyrics: Words
 
 
 @click.command("continue")
@@ -54,6 +56,9 @@ class Wish:
     "--bpm", type=float, default=None, help="Tempo. [default: from the file's name, else estimated]"
 )
 @click.option("--style", default="", help='Preset, genre, artist, or a mix such as "house:0.7+lofi:0.3".')
+@click.option(
+    "--lyrics", default="", help=r"Text, or a .txt or .lrc file; a backslash begins a new line of the text."
+)
 @click.option("--takes", type=int, default=1, show_default=True, help="How many takes; take k has seed + k.")
 @click.option(
     "--seed", type=int, default=None, help="Seed; the same one gives the same take. [default: a new one]"
@@ -78,6 +83,7 @@ def continue_(
     seconds: float | None,
     bpm: float | None,
     style: str,
+    lyrics: str,
     takes: int,
     seed: int | None,
     fidelity: str,
@@ -93,16 +99,19 @@ def continue_(
     path = str(riff.expanduser().resolve())
     _check_span(start, length)
     prime = PrimeRef(path=path, start_seconds=start, length_seconds=length)
-    wish = Wish(prime, bars, seconds, bpm, style, seed, fidelity, takes, chunk)
+    wish = Wish(prime, bars, seconds, bpm, style, seed, fidelity, takes, chunk, read_lyrics(lyrics))
     _check(wish)
     folder = (out or default_takes()).expanduser().resolve()
-    made, request = _make(wish, model, folder, quiet=as_json)
+    made, request, notes = _make(wish, model, folder, quiet=as_json)
+    for note in notes:
+        click.echo(f"segue: {note}", err=True)
     pictures = {take.folder: _picture(take, riff.name) for take in made} if plots else {}
     if as_json:
         figures = {
             "model": model,
             "bpm": request.bpm,
             "bars": request.bars,
+            "notes": notes,
             "takes": [_figures(take, pictures.get(take.folder)) for take in made],
         }
         click.echo(json.dumps(figures, indent=2))
@@ -148,8 +157,8 @@ def _check(wish: Wish) -> None:
     probe(wish.riff.path)
 
 
-def _make(wish: Wish, model: str, folder: Path, quiet: bool) -> tuple[list[Take], Request]:
-    """Load the model, take the prime in, make the takes."""
+def _make(wish: Wish, model: str, folder: Path, quiet: bool) -> tuple[list[Take], Request, tuple[str, ...]]:
+    """Load the model, take the prime in, make the takes; also the request of them, and notes for the user."""
     from engine.host.jobs import run_request
     from engine.host.primes import PrimeShelf
     from engine.host.process import load_backend
@@ -176,18 +185,21 @@ def _make(wish: Wish, model: str, folder: Path, quiet: bool) -> tuple[list[Take]
             on_event=tell,
             prime=prime.known,
         )
-    return made, request
+    return made, request, lyric_notes(request, backend.config)
 
 
 def _request(wish: Wish, model: str, backend: Backend, estimated: float | None) -> Request:
     config = backend.config
+    names = config.vocabulary(config.top)
     bpm = tempo_of(wish.riff.path, wish.bpm, estimated)
     length = length_of(wish.seconds, wish.bars, bpm, config.rate)
-    style = resolve_style(wish.style, config.artists, config.genres) if wish.style else Style()
+    style = resolve_style(wish.style, names.artist_names, names.genre_names) if wish.style else Style()
     return Request(
         model=model,
         prime=wish.riff,
         style=style,
+        lyrics=wish.lyrics.lyrics,
+        lyric_times=wish.lyrics.lyric_times,
         frames=length.frames,
         bpm=bpm,
         bars=length.bars,

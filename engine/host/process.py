@@ -219,12 +219,13 @@ class EngineHost:
             self.send(_failed(command.name, named(error)))
         else:
             config = self._backend.config
+            names = config.vocabulary(config.top)
             self.send(
                 Ready(
                     model=command.name,
                     rate=config.rate,
-                    artists=list(config.artists),
-                    genres=list(config.genres),
+                    artists=list(names.artist_names),
+                    genres=list(names.genre_names),
                     seconds=time.perf_counter() - started,
                 )
             )
