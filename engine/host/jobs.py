@@ -16,11 +16,13 @@ from engine.audio import Waveform, quantise24, read_prime
 from engine.errors import BadFormat, OutOfRange
 from engine.events import AudioChunk, Event, PrimeEncoded, Progress, WindowDone
 from engine.host.feeder import RingFeeder
-from engine.request import MAX_SEED, Request
+from engine.host.openings import opening
+from engine.request import MAX_SEED, Mode, Request
 from engine.take import Take, TakeHead, TakeWriter, discard
 from engine.take.take import REQUEST, TAKE, read_record
 
 if TYPE_CHECKING:
+    from engine.sampling import Start
     from engine.store.config import ModelConfig
 
 log = logging.getLogger("segue.engine")
@@ -47,6 +49,7 @@ class Sampler(Protocol):
         request: Request,
         prime: NDArray[np.float32],
         *,
+        start: Start | None = None,
         done: Mapping[int, Codes] | None = None,
         chunk_frames: int = 4096,
         should_stop: Callable[[], bool] = ...,
@@ -95,11 +98,13 @@ JobEvent = TakeStarted | TakeProgress | TakeFinished
 class KnownPrime:
     """A prime that was read, and perhaps encoded, ahead of the request.
 
-    ``codes``: int64 [tokens] of each level for the end of the prime that sampling uses, empty when unknown.
+    ``codes``: int64 [tokens] of each level for the end of the prime that sampling uses, empty when unknown;
+    ``start``: of a take that goes on from earlier takes, instead of codes.
     """
 
     waveform: Waveform
     codes: dict[int, Codes] = field(default_factory=dict)
+    start: Start | None = None
 
 
 def _ignore(event: JobEvent) -> None:
@@ -119,11 +124,12 @@ def run_request(
     should_stop: Callable[[], bool] = lambda: False,
     prime: KnownPrime | None = None,
     sampler: Sampler | None = None,
+    place: Path | None = None,
 ) -> list[Take]:
     """Makes ``takes`` takes of a request, with seeds ``request.seed``, ``+1``, ..., and returns them.
 
-    ``folder`` is the takes root. ``ring`` gets the audio of the first take as it arrives, on the 24-bit
-    grid, so that it equals the take's file bit for bit. ``resume``: folders of takes of this request;
+    ``folder`` is the takes root; ``place``, where given, the folder of the one take itself. ``ring`` gets the
+    audio of the first take as it arrives, on the 24-bit grid, so that it equals the take's file bit for bit. ``resume``: folders of takes of this request;
     unfinished ones are gone on with, complete ones are announced again, and takes before the first of them
     count as made.
 
@@ -134,6 +140,8 @@ def run_request(
     started = time.perf_counter()
     if takes < 1:
         raise OutOfRange(f"{takes} takes were asked for; ask for at least 1")
+    if place is not None and takes > 1:
+        raise OutOfRange(f"{takes} takes do not fit into one folder; ask for 1")
     if request.seed + takes - 1 > MAX_SEED:
         raise OutOfRange(
             f"{takes} takes from seed {request.seed} on need seeds up to {request.seed + takes - 1}; "
@@ -141,7 +149,15 @@ def run_request(
         )
     places = _resumed_places(model, request, takes, resume)
     job = _Job(
-        model, request, Path(folder), chunk_frames, on_event, should_stop, sampler or _sampling(), prime
+        model,
+        request,
+        Path(folder),
+        chunk_frames,
+        on_event,
+        should_stop,
+        sampler or _sampling(),
+        prime,
+        place,
     )
     made = []
     for index in range(min(places, default=0), takes):
@@ -193,6 +209,7 @@ class _Job:
     should_stop: Callable[[], bool]
     sampler: Sampler
     known: KnownPrime | None
+    place: Path | None = None
 
     def take(self, index: int, folder: Path | None, ring: RingFeeder | None, started: float) -> Take:
         """Makes, or goes on with, one take."""
@@ -206,9 +223,7 @@ class _Job:
             events = self._events(index, writer)
             first = next(events)  # a request that cannot be met fails here, before it has a folder
             if writer is None:
-                writer = TakeWriter.create(
-                    self.root, _of_take(self.request, index), self.model.hash, self._prime(), started=started
-                )
+                writer = self._create(index, started)
             self.on_event(TakeStarted(index, writer.folder, self.request.frames, writer.head.rate))
             progress = _Progress(index, writer, self.request.frames, self.on_event)
             self._consume(first, writer, ring, progress)
@@ -225,29 +240,53 @@ class _Job:
             ring.end()
         return take
 
+    def _create(self, index: int, started: float) -> TakeWriter:
+        known = self._prime()
+        overhang = 0
+        if known.start is not None:
+            hops = self.model.config.hops
+            overhang = known.start.prime_tokens * hops[-1] - known.start.seam
+        return TakeWriter.create(
+            self.root,
+            _of_take(self.request, index),
+            self.model.hash,
+            known.waveform,
+            started=started,
+            place=self.place,
+            overhang=overhang,
+        )
+
     def _resume(self, folder: Path) -> TakeWriter:
         writer = TakeWriter.resume(folder)
-        self.known = KnownPrime(writer.prime)  # the source may have changed since
+        if self.request.mode is Mode.PRIMED:
+            self.known = KnownPrime(writer.prime)  # the source may have changed since
         return writer
 
     def _events(self, index: int, writer: TakeWriter | None) -> Iterator[Event]:
-        prime = self._prime()
+        known = self._prime()
         done = None if writer is None else writer.done
-        if done is None and self.known is not None and self._codes_fit(self.known):
-            done = self.known.codes
+        if done is None and self._codes_fit(known):
+            done = known.codes
+        begin = {} if known.start is None else {"start": known.start}
         return self.sampler(
             self.model,
             _of_take(self.request, index),
-            prime.mono_samples(),
+            known.waveform.mono_samples(),
             done=done,
             chunk_frames=self.chunk_frames,
             should_stop=self.should_stop,
+            **begin,
         )
 
-    def _prime(self) -> Waveform:
+    def _prime(self) -> KnownPrime:
         if self.known is None:
-            self.known = KnownPrime(read_prime(self.request.prime, self.model.config.rate))
-        return self.known.waveform
+            config = self.model.config
+            if self.request.prime is not None:
+                self.known = KnownPrime(read_prime(self.request.prime, config.rate))
+            else:
+                waveform, start = opening(config, self.model.hash, self.request)
+                self.known = KnownPrime(waveform, start=start)
+        return self.known
 
     def _codes_fit(self, known: KnownPrime) -> bool:
         """Whether the codes are of the span that this request's sampling uses."""
@@ -261,8 +300,9 @@ class _Job:
         writer.event(event)
         if isinstance(event, AudioChunk) and ring is not None:
             ring.feed(event.start, quantise24(event.samples))
-        if isinstance(event, PrimeEncoded) and self.known is not None and not self.known.codes:
-            self.known = KnownPrime(self.known.waveform, event.codes)
+        known = self.known
+        if isinstance(event, PrimeEncoded) and known is not None and known.start is None and not known.codes:
+            self.known = KnownPrime(known.waveform, event.codes)
         progress.see(event)
 
     @staticmethod

@@ -66,7 +66,7 @@ class RunningJob:
         try:
             if self._stop.is_set():
                 raise Cancelled(f"job '{command.job}' was cancelled before it began")
-            model = backend(command.request.model)
+            model, reference = backend(command.request.model), command.request.prime
             self._feeder = self._open_ring()
             run_request(
                 model,
@@ -78,7 +78,7 @@ class RunningJob:
                 ring=self._feeder,
                 resume=self._resumable(),
                 should_stop=self._stop.is_set,
-                prime=shelf.find(model, command.request.prime),
+                prime=None if reference is None else shelf.find(model, reference),
                 sampler=self._sampler,
             )
         except Cancelled:

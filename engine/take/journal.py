@@ -32,12 +32,14 @@ sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 class Kind(IntEnum):
-    """What a record says. RUN: the take was opened; PRIME: ``index`` counts the levels still to come."""
+    """What a record says. RUN: the take was opened; PRIME: ``index`` counts the levels still to come; KEPT: codes
+    that an earlier take gave."""
 
     PRIME = 0
     WINDOW = 1
     AUDIO = 2
     RUN = 3
+    KEPT = 4
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,13 +45,14 @@ class Growth:
             self.prime_tokens[record.level] = record.codes.size
             self.prime_seconds = record.seconds
             self.prime_complete = record.index == 0
-        elif record.kind is Kind.WINDOW:
+        elif record.kind in (Kind.WINDOW, Kind.KEPT):
             fresh = self.fresh_tokens(record.level, record.start, record.codes)
             start = self.tokens(record.level)
             self._pieces.setdefault(record.level, []).append(fresh)
-            self.plan.append(
-                PlannedWindow(level=record.level, start=start, tokens=fresh.size, seconds=record.seconds)
-            )
+            if record.kind is Kind.WINDOW:
+                self.plan.append(
+                    PlannedWindow(level=record.level, start=start, tokens=fresh.size, seconds=record.seconds)
+                )
         self.audio_frames = max(self.audio_frames, record.audio_frames)
         self.elapsed = max(self.elapsed, record.elapsed)
         self.first_audio_ms = record.first_audio_ms

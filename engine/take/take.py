@@ -23,19 +23,21 @@ CODES, CONTINUATION, TAKE = "codes.safetensors", "continuation.wav", "take.json"
 
 class TakeHead(Frozen):
     """What is known before sampling starts. ``rate`` in Hz, ``prime_frames`` at that rate, ``created`` ISO
-    8601.
+    8601; ``parent``: folder name of the take that this one goes on from; ``overhang``: samples of the
+    continuation that the prime's last top-level token covers, above 0 where a take goes on in the middle of one.
     """
 
-    schema_version: int = 1
+    schema_version: int = 2
     name: str
     request: Request
     model_hash: str
     engine_version: str
     rate: Annotated[int, Field(ge=1)]
-    prime_frames: Annotated[int, Field(ge=1)]
+    prime_frames: Annotated[int, Field(ge=0)]
     prime_sha256: str
     created: str
     parent: str | None = None
+    overhang: Annotated[int, Field(ge=0)] = 0
 
 
 class PlannedWindow(Frozen):
@@ -127,11 +129,18 @@ class Take:
 
     def prime(self) -> Waveform:
         """The prime as the model heard it, float32 [frames, 1] at the model's rate."""
-        return read_audio(self.folder / PRIME)
+        return read_prime_of(self.folder, self.info.head)
 
     def codes(self) -> dict[int, NDArray[np.int64]]:
         """Codes per level from the beginning of the prime, int64 [tokens]."""
         return read_codes(self.folder)[0]
+
+
+def read_prime_of(folder: Path, head: TakeHead) -> Waveform:
+    """The prime's audio as filed; empty for a take that began from nothing."""
+    if head.prime_frames == 0:
+        return Waveform.of_mono(np.zeros(0, np.float32), head.rate)
+    return read_audio(folder / PRIME)
 
 
 Record = TypeVar("Record", TakeHead, TakeInfo)

@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import Waveform, read_audio, write_wav_float
+from engine.audio import Waveform, write_wav_float
 from engine.audio.durable import sync_folder, write_durably, writing
-from engine.errors import BadFormat, SegueError
-from engine.events import AudioChunk, Event, PrimeEncoded, WindowDone
+from engine.errors import BadFormat, Busy, SegueError
+from engine.events import AudioChunk, Event, KeptCodes, PrimeEncoded, WindowDone
 from engine.request import Request
 from engine.take.closing import close_take
 from engine.take.journal import Journal, Kind, Record, sync_data
 from engine.take.state import Growth
-from engine.take.take import AUDIO_PART, JOURNAL, PRIME, REQUEST, Take, TakeHead, read_record
+from engine.take.take import AUDIO_PART, JOURNAL, PRIME, REQUEST, Take, TakeHead, read_prime_of, read_record
 
 _SYNC_SECONDS = 0.5  # audio that a power cut may cost; codes are on disk window by window
 _NONE = np.zeros(0, np.int64)
@@ -65,14 +65,17 @@ class TakeWriter:
         prime: Waveform,
         *,
         started: float | None = None,
+        place: Path | None = None,
+        overhang: int = 0,
     ) -> TakeWriter:
-        """A new take in a folder of its own under ``root`` (made when missing).
+        """A new take in a folder of its own under ``root`` (made when missing), or in the folder ``place``.
 
-        ``prime``: one channel at the model's rate, as read by :func:`engine.audio.read_prime`; ``started``:
-        ``time.perf_counter()`` at the beginning of the work, now when None.
+        ``prime``: one channel at the model's rate, as read by :func:`engine.audio.read_prime`, empty for a take
+        from nothing; ``started``: ``time.perf_counter()`` at the beginning of the work, now when None;
+        ``overhang``: see :class:`TakeHead`. Raises :class:`Busy` when there is a take in ``place``.
         """
         now = datetime.now().astimezone()
-        folder = _new_folder(Path(root), now)
+        folder = _new_folder(Path(root), now) if place is None else _empty_place(place)
         samples = prime.mono_samples()
         head = TakeHead(
             name=folder.name.rsplit("_", 1)[1],
@@ -83,10 +86,13 @@ class TakeWriter:
             prime_frames=prime.frames,
             prime_sha256=hashlib.sha256(samples.tobytes()).hexdigest(),
             created=now.isoformat(timespec="seconds"),
+            parent=Path(request.parents[-1].folder).name if request.parents else None,
+            overhang=overhang,
         )
         try:
             write_durably(folder / REQUEST, head.model_dump_json(indent=1).encode())
-            write_wav_float(folder / PRIME, samples, prime.rate)
+            if prime.frames:
+                write_wav_float(folder / PRIME, samples, prime.rate)
             return cls(folder, head, prime, started)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)  # nothing was sampled yet
@@ -101,7 +107,7 @@ class TakeWriter:
         """
         folder = Path(folder)
         head = read_record(folder, REQUEST, TakeHead)
-        prime = read_audio(folder / PRIME)
+        prime = read_prime_of(folder, head)
         if hashlib.sha256(prime.mono_samples().tobytes()).hexdigest() != head.prime_sha256:
             raise BadFormat(f"{PRIME} in '{folder}' was changed; put the original back to resume the take")
         return cls(folder, head, prime)
@@ -120,11 +126,14 @@ class TakeWriter:
         """Takes in what sampling yields; windows are on disk when this returns."""
         if isinstance(event, PrimeEncoded):
             self._prime_codes(event)
-        elif isinstance(event, WindowDone):
+        elif isinstance(event, WindowDone | KeptCodes):
             codes = self._growth.fresh_tokens(event.level, event.start, event.codes)
             if codes.size:
                 start = event.start + event.codes.size - codes.size
-                self._append(Kind.WINDOW, event.level, event.index, start, codes, event.seconds)
+                if isinstance(event, WindowDone):
+                    self._append(Kind.WINDOW, event.level, event.index, start, codes, event.seconds)
+                else:
+                    self._append(Kind.KEPT, event.level, 0, start, codes)
         elif isinstance(event, AudioChunk):
             self._chunk(event)
 
@@ -222,6 +231,14 @@ class TakeWriter:
                     self._record_audio()
             os.close(self._audio)
             self._journal.close()
+
+
+def _empty_place(place: Path) -> Path:
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+    if any(not entry.name.startswith(".") for entry in place.iterdir()):
+        raise Busy(f"the folder '{place}' is not empty; give one of its own for the take")
+    return place
 
 
 def _new_folder(root: Path, now: datetime) -> Path:
