@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.lyrics.characters import PADDING, clean, encode
+from engine.lyrics.reading import Words
 from engine.prior.config import LyricsConfig
 from engine.request import Request, TimedText
 
@@ -31,7 +32,7 @@ class SongLyrics:
     notes: tuple[str, ...] = ()
 
 
-def song_lyrics(request: Request, wanted: LyricsConfig, rate: int) -> SongLyrics:
+def song_lyrics(request: Request | Words, wanted: LyricsConfig, rate: int) -> SongLyrics:
     """The lyrics of ``request`` for a prior that reads ``wanted``, at ``rate`` samples a second; empty ones are
     all padding."""
     if request.lyric_times:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +10,39 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from engine.errors import TrainingError
+from engine.lyrics import SongLyrics
 from engine.prior.config import PriorConfig, TimeConfig
 from engine.prior.labels import Labels
 from engine.prior.prior import Prior
 from engine.store import starter_config
+from engine.training.cache import Split
 from engine.training.checkpoint import load_checkpoint
 from engine.training.codes import CodeStore
 from engine.training.files import write_bytes, write_json
 from engine.training.loop import Loop, LoopSettings
-from engine.training.windows import UNKNOWN_SHARE, WindowSampler, unigram_bits
+from engine.training.optimizers import Name, make_optimizer
+from engine.training.windows import UNKNOWN_SHARE, Windows, WindowSampler, unigram_bits
 
-WEIGHT_DECAY = 0.01
 _HELD_OUT_WINDOWS, _TRAIN_WINDOWS, _EVALUATE_BATCH = 32, 16, 4
+_OTHER_WINDOW = 5  # places to the window whose lyrics are given instead: far enough to be another song's
 
 
 class _PriorLoss(nn.Module):
-    """Mean bits per token of a batch of windows."""
+    """What training minimises, for a batch of windows; beside it the music's bits and the lyrics'."""
 
     def __init__(self, prior: Prior) -> None:
         super().__init__()
         self.prior = prior
 
     def forward(
-        self, codes: Tensor, labels: Labels, upper: Tensor | None
+        self, codes: Tensor, labels: Labels, upper: Tensor | None, lyrics: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = self.prior(codes, self.prior.condition(labels, upper, codes.shape[0]))
-        nats = F.cross_entropy(logits.flatten(0, 1).float(), codes.flatten())
-        return nats / math.log(2), {}
+        music, sung = self.prior.losses(codes, labels, upper, lyrics)
+        figures = {} if sung is None else {"music": music.mean(), "lyrics": sung.mean()}
+        return self.prior.objective(music, sung, codes.shape[1]).mean(), figures
 
 
 def prior_config(store: CodeStore, level: int, **changes: int) -> PriorConfig:
@@ -58,7 +60,11 @@ def prior_config(store: CodeStore, level: int, **changes: int) -> PriorConfig:
 
 
 class PriorTask:
-    """The prior of one level as a training task; ``batch`` windows a step and rank."""
+    """The prior of one level as a training task; ``batch`` windows a step and rank.
+
+    ``start``: a prior whose weights training begins from; ``lyrics``: those of every song, for a prior that reads
+    them.
+    """
 
     def __init__(
         self,
@@ -67,58 +73,79 @@ class PriorTask:
         batch: int,
         seed: int,
         precision: str = "no",
-        unknown_share: float = UNKNOWN_SHARE,
+        *,
+        optimizer: Name = "muon",
+        start: Prior | None = None,
+        lyrics: Mapping[str, SongLyrics] | None = None,
     ) -> None:
         self.title, self.unit, self.units_per_item = f"prior level {config.level}", "tokens", config.n_ctx
-        self.batch_size, self.precision = batch, precision
-        arguments = (store, config.level, config.n_ctx)
-        self.windows = WindowSampler(*arguments, "train", seed, store.names, unknown_share)
-        self.train_windows = WindowSampler(*arguments, "train", seed, store.names).spread(_TRAIN_WINDOWS)
-        self.held_out = WindowSampler(*arguments, "held-out", seed, store.names).spread(_HELD_OUT_WINDOWS)
+        self.batch_size, self.precision, self.optimizer_name = batch, precision, optimizer
+
+        def sampler(split: Split, unknown_share: float = 0.0) -> WindowSampler:
+            return WindowSampler(
+                store, config.level, config.n_ctx, split, seed, store.names, unknown_share, lyrics
+            )
+
+        self.windows = sampler("train", UNKNOWN_SHARE)
+        self.train_windows = sampler("train").spread(_TRAIN_WINDOWS)
+        self.held_out = sampler("held-out").spread(_HELD_OUT_WINDOWS)
         self.unigram = unigram_bits(store, config.level)
         torch.manual_seed(seed)
         self.prior = Prior(config)
+        if start is not None:
+            self.prior.load_state_dict(start.state_dict())
         self.module: nn.Module = _PriorLoss(self.prior)
 
     def optimizer(self, lr: float) -> Optimizer:
-        """AdamW; weight decay on matrices only."""
-        matrices = [p for p in self.module.parameters() if p.dim() >= 2]
-        vectors = [p for p in self.module.parameters() if p.dim() < 2]
-        groups = [
-            {"params": matrices, "weight_decay": WEIGHT_DECAY},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        return AdamW(groups, lr=lr, betas=(0.9, 0.95))
+        """See :mod:`engine.training.optimizers`."""
+        return make_optimizer(self.module, lr, self.optimizer_name)
 
     def batch(self, step: int, rank: int, world: int) -> tuple[Any, ...]:
-        """Random windows: codes, labels, upper codes."""
+        """Random windows: codes, labels, upper codes, lyrics."""
         return self.windows.batch(step, self.batch_size, rank)
 
     def evaluate(self) -> dict[str, float]:
-        """Bits per token on fixed held-out and training windows, and the unigram baseline."""
-        return {
-            "bits_per_token": self._bits(self.held_out),
-            "train_bits_per_token": self._bits(self.train_windows),
+        """Bits per token on fixed held-out and training windows, and the unigram baseline; with lyrics also bits
+        per character, and bits per token when every window is given another window's lyrics."""
+        held_out, sung = self._bits(self.held_out)
+        figures = {
+            "bits_per_token": held_out,
+            "train_bits_per_token": self._bits(self.train_windows)[0],
             "unigram_bits": self.unigram,
         }
+        if sung is not None and self.held_out.lyrics is not None:
+            other = self.held_out._replace(lyrics=self.held_out.lyrics.roll(_OTHER_WINDOW, 0))
+            figures |= {"bits_per_character": sung, "other_lyrics_bits_per_token": self._bits(other)[0]}
+        return figures
 
-    def _bits(self, windows: tuple[Tensor, Labels, Tensor | None]) -> float:
-        codes, labels, upper = windows
+    def _bits(self, windows: Windows) -> tuple[float, float | None]:
+        """Bits per token of the music, and per character of its lyrics."""
         device = next(self.module.parameters()).device
-        total = 0.0
-        for rows in torch.arange(len(codes)).split(_EVALUATE_BATCH):
+        count = len(windows.codes)
+        totals: list[float] = []
+        sung_totals: list[float] = []
+        for rows in torch.arange(count).split(_EVALUATE_BATCH):
+            labels = windows.labels
             part = Labels(labels.artists[rows], labels.genres[rows], labels.total[rows], labels.offset[rows])
-            above = None if upper is None else upper[rows].to(device)
+            above, lyrics = (
+                None if x is None else x[rows].to(device) for x in (windows.upper, windows.lyrics)
+            )
             with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                loss, _ = self.module(codes[rows].to(device), part.to(device), above)
-            total += float(loss) * len(rows)
-        return total / len(codes)
+                music, sung = self.prior.losses(
+                    windows.codes[rows].to(device), part.to(device), above, lyrics
+                )
+            totals.append(float(music.sum()))
+            if sung is not None:
+                sung_totals.append(float(sung.sum()))
+        return sum(totals) / count, sum(sung_totals) / count if sung_totals else None
 
     def describe(self, figures: dict[str, float]) -> str:
         """Bits per token in training and held out, beside the unigram baseline."""
         words = [f"{figures['loss']:.3f} bits"] if "loss" in figures else []
         if "bits_per_token" in figures:
             words.append(f"held-out {figures['bits_per_token']:.3f} bits (unigram {self.unigram:.3f})")
+        if "other_lyrics_bits_per_token" in figures:
+            words.append(f"other lyrics {figures['other_lyrics_bits_per_token']:.3f}")
         return "  ".join(words)
 
 
@@ -132,12 +159,25 @@ def train_prior(
     plots: bool = True,
     show: bool = True,
     origin: dict[str, str] | None = None,
+    optimizer: Name = "muon",
+    start: Prior | None = None,
+    lyrics: Mapping[str, SongLyrics] | None = None,
 ) -> dict[str, Any]:
     """Train the prior of ``config.level`` in ``run`` and leave its EMA weights there; returns the loop's summary.
 
-    ``origin``: ``data`` and ``command`` in words, for the record.
+    ``origin``: ``data`` and ``command`` in words, for the record; ``start`` and ``lyrics`` as in
+    :class:`PriorTask`. A resumed run goes on from its checkpoint, not from ``start``.
     """
-    task = PriorTask(config, store, settings.batch, settings.seed, settings.precision)
+    task = PriorTask(
+        config,
+        store,
+        settings.batch,
+        settings.seed,
+        settings.precision,
+        optimizer=optimizer,
+        start=start,
+        lyrics=lyrics,
+    )
     artists, genres = store.names
     arguments = {
         "prior": config.model_dump(mode="json"),
@@ -151,6 +191,7 @@ def train_prior(
         "batch": settings.batch,
         "lr": settings.lr,
         "seed": settings.seed,
+        "optimizer": optimizer,
     }
     hop = store.index.hops[-1]
     seconds = sum(song.tokens for song in store.songs("train")) * hop / store.index.rate

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.lyrics import SongLyrics, window_ids
 from engine.prior.labels import Labels, make_labels
 from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
@@ -20,12 +22,22 @@ START_SHARE = 0.1  # of the windows of a time-conditioned prior that begin a son
 _UNIGRAM_PRIOR = 0.5  # added to every count: a code that training never showed still costs finitely many bits
 
 
+class Windows(NamedTuple):
+    """N windows: ``codes`` int64 [N, n_ctx], their labels, ``upper`` int64 [N, n_ctx / ratio] or None, ``lyrics``
+    int64 [N, P] or None."""
+
+    codes: Tensor
+    labels: Labels
+    upper: Tensor | None
+    lyrics: Tensor | None = None
+
+
 class WindowSampler:
     """Windows of ``n_ctx`` tokens of one level, drawn from (seed, step, rank).
 
     A song is drawn by its length, then a start in it: at a multiple of the ratio to the level above, so that the
     upper codes line up. A song shorter than a window is repeated until it fills one, as a loop would be.
-    ``labels``: artist and genre names, index = id, 0 "unknown".
+    ``labels``: artist and genre names, index = id, 0 "unknown"; ``lyrics``: those of every song, by its name.
     """
 
     def __init__(
@@ -37,13 +49,14 @@ class WindowSampler:
         seed: int,
         labels: tuple[Sequence[str], Sequence[str]],
         unknown_share: float = 0.0,
+        lyrics: Mapping[str, SongLyrics] | None = None,
     ) -> None:
         self.store, self.level, self.n_ctx, self.seed = store, level, n_ctx, seed
         self.top = level == len(store.index.hops) - 1
         self.hop = store.index.hops[level]
         self.step_tokens = 1 if self.top else store.index.hops[level + 1] // self.hop
         self.start_share = START_SHARE if self.top else 0.0
-        self.unknown_share = unknown_share
+        self.unknown_share, self.lyrics = unknown_share, lyrics
         self.songs = store.songs(split)
         self._lengths = np.array([song.tokens * store.ratio(level) for song in self.songs], dtype=np.int64)
         self._edges = np.cumsum(np.maximum(self._lengths, n_ctx))
@@ -60,8 +73,8 @@ class WindowSampler:
         )
         return make_labels(style, 1, 0, names)
 
-    def batch(self, step: int, size: int, rank: int = 0) -> tuple[Tensor, Labels, Tensor | None]:
-        """Random windows: codes int64 [size, n_ctx], labels, upper codes int64 [size, n_ctx / ratio] or None."""
+    def batch(self, step: int, size: int, rank: int = 0) -> Windows:
+        """``size`` random windows."""
         rng = np.random.default_rng([self.seed, step, rank])
         songs = np.searchsorted(self._edges, rng.integers(0, self._edges[-1], size=size), side="right")
         places = rng.random(size)
@@ -71,7 +84,7 @@ class WindowSampler:
         unknown = rng.random((2, size)) < self.unknown_share
         return self.windows(songs, starts, unknown[0], unknown[1])
 
-    def spread(self, count: int) -> tuple[Tensor, Labels, Tensor | None]:
+    def spread(self, count: int) -> Windows:
         """``count`` fixed windows, spread evenly over the songs and over the places in them."""
         points = (np.arange(count) + 0.5) / count
         songs = np.searchsorted(self._edges, (points * self._edges[-1]).astype(np.int64), side="right")
@@ -86,7 +99,7 @@ class WindowSampler:
         starts: NDArray[np.int64],
         no_artist: NDArray[np.bool_],
         no_genre: NDArray[np.bool_],
-    ) -> tuple[Tensor, Labels, Tensor | None]:
+    ) -> Windows:
         """The windows at token ``starts`` of song numbers ``songs``, optionally without their labels."""
         codes = np.stack(
             [self._cut(int(n), self.level, int(s), self.n_ctx) for n, s in zip(songs, starts, strict=True)]
@@ -105,7 +118,17 @@ class WindowSampler:
         _forget(genres, no_genre)
         total = torch.from_numpy(np.maximum(self._lengths[songs], self.n_ctx) * self.hop)
         offset = torch.from_numpy(starts * self.hop)
-        return torch.from_numpy(codes), Labels(artists, genres, total, offset), upper
+        labels = Labels(artists, genres, total, offset)
+        return Windows(torch.from_numpy(codes), labels, upper, self._sung(songs, total, offset))
+
+    def _sung(self, songs: NDArray[np.int64], total: Tensor, offset: Tensor) -> Tensor | None:
+        if self.lyrics is None:
+            return None
+        rows = [
+            window_ids(self.lyrics[self.songs[number].name], int(whole), int(start), self.n_ctx * self.hop)[0]
+            for number, whole, start in zip(songs, total, offset, strict=True)
+        ]
+        return torch.from_numpy(np.stack(rows))
 
     def _cut(self, number: int, level: int, start: int, tokens: int) -> NDArray[np.int64]:
         codes = self.store.codes(self.songs[number], level)

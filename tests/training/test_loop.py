@@ -171,10 +171,10 @@ def test_precision_is_a_choice(tmp_path: Path, precision: str) -> None:
 
 
 def test_a_run_needs_an_end(tmp_path: Path) -> None:
-    from engine.training.cli import _settings
+    from engine.training.options import loop_settings
 
     with pytest.raises(OutOfRange, match="the run has no end; give --minutes, --steps or both"):
-        _settings({}, batch=4, lr=1e-3)
+        loop_settings({}, batch=4, lr=1e-3)
 
 
 def test_no_gpu_is_named() -> None:

@@ -1,0 +1,143 @@
+"""``segue train prior``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.errors import TrainingError
+from engine.training.options import LEVELS, budget_options, finish, loop_settings, open_codes, origin_of
+
+_LYRIC_DEPTH = 4
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path), required=False)
+@click.option("--level", type=click.IntRange(0, LEVELS - 1), required=True, help="0 bottom, 1 middle, 2 top.")
+@click.option(
+    "--codec", "codec_run", type=click.Path(path_type=Path), required=True, help="Folder of the codec run."
+)
+@click.option("--out", "run", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+@click.option("--codes", type=click.Path(path_type=Path), help="Where codes are kept (default: CODEC/codes).")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for encoding."
+)
+@click.option(
+    "--width", type=click.IntRange(min=1), help="Width of the transformer (default: the starter's)."
+)
+@click.option("--depth", type=click.IntRange(min=1), help="Number of layers (default: the starter's).")
+@click.option("--heads", type=click.IntRange(min=1), help="Attention heads (default: the starter's).")
+@click.option("--from", "source", help="Begin with the weights of an earlier run's folder, or of a model.")
+@click.option(
+    "--lyrics",
+    "characters",
+    type=click.IntRange(min=16),
+    help="Read so many characters of lyrics a window (song.txt or song.lrc beside song.wav).",
+)
+@click.option(
+    "--lyric-order",
+    type=click.Choice(["6", "7", "8", "10"]),
+    default="6",
+    show_default=True,
+    help="Where blocks that read lyrics stand: 6 after every third, 8 after every ninth, 7, 10 as released.",
+)
+@click.option("--lyric-width", type=click.IntRange(min=8), help="Width of the lyric encoder (default: half).")
+@click.option("--lyric-depth", type=click.IntRange(min=1), default=_LYRIC_DEPTH, show_default=True)
+@click.option("--optimizer", type=click.Choice(["muon", "adamw"]), default="muon", show_default=True)
+@budget_options
+def prior(
+    data: Path | None,
+    level: int,
+    codec_run: Path,
+    run: Path,
+    codes: Path | None,
+    jobs: int,
+    as_json: bool,
+    plots: bool,
+    cache: Path | None,
+    width: int | None,
+    depth: int | None,
+    heads: int | None,
+    source: str | None,
+    characters: int | None,
+    lyric_order: str,
+    lyric_width: int | None,
+    lyric_depth: int,
+    optimizer: Any,
+    **budget: Any,
+) -> None:
+    """Train the prior of one level on DATA, encoded by the codec of the run CODEC.
+
+    Without DATA the codes that are already there are used. With --from and --lyrics a trained prior is given
+    lyrics: it begins by saying what it said before.
+    """
+    from engine.training import prior_trainer as trainer
+    from engine.training.loop import make_accelerator
+    from engine.training.starting import starting_prior
+
+    settings = loop_settings(budget, batch=4, lr=1e-3, decay="linear", precision="bf16")
+    accelerator = make_accelerator(settings)
+    levels = (level,) if level == LEVELS - 1 else (level, level + 1)
+    store = open_codes(data, codec_run, codes, cache, levels, jobs, settings.device)
+    shape = {name: value for name, value in (("width", width), ("depth", depth), ("heads", heads)) if value}
+    if source and shape:
+        raise click.UsageError("--from has its own width, depth and heads; leave those options out")
+    start = starting_prior(source, level, store) if source else None
+    config = start.config if start else trainer.prior_config(store, level, **shape)
+    if characters:
+        config, start = _with_lyrics(
+            config,
+            start,
+            characters,
+            int(lyric_order),
+            lyric_width or config.width // 2,
+            lyric_depth,
+            settings.seed,
+        )
+    summary = trainer.train_prior(
+        config,
+        store,
+        settings,
+        run,
+        accelerator,
+        plots=plots,
+        origin=origin_of(data),
+        optimizer=optimizer,
+        start=start,
+        lyrics=_sung(data, store, config),
+    )
+    finish([summary], {"prior": str(run / f"prior_{level}.safetensors")}, as_json)
+
+
+def _with_lyrics(
+    config: Any, start: Any, characters: int, order: int, width: int, depth: int, seed: int
+) -> tuple[Any, Any]:
+    """The shape with lyrics, and the prior that training begins with: ``start`` after surgery, or None."""
+    from pydantic import ValidationError
+
+    from engine.prior.config import EncoderConfig, LyricsConfig
+    from engine.training.surgery import give_lyrics, with_lyrics
+
+    blocks = max(b for b in range(1, 33) if characters % b == 0)
+    heads = max(h for h in (1, 2, 4) if width % h == 0)
+    try:
+        encoder = EncoderConfig(width=width, depth=depth, heads=heads, blocks=blocks, m_attn=1.0)
+        lyrics = LyricsConfig(tokens=characters, encoder=encoder)
+    except ValidationError as error:
+        raise TrainingError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+    if start is None:
+        return with_lyrics(config, lyrics, order), None
+    made = give_lyrics(start, lyrics, order, seed)
+    return made.config, made
+
+
+def _sung(data: Path | None, store: Any, config: Any) -> Any:
+    if config.lyrics is None:
+        return None
+    from engine.training.lyrics import lyrics_beside
+
+    if data is None:
+        raise TrainingError("DATA is missing; a prior that reads lyrics needs the folder they lie in")
+    return lyrics_beside(data, store.index.songs, config.lyrics, store.index.rate)
