@@ -47,6 +47,12 @@ class BadFormat(SegueError):
     code, slug = 415, "bad_format"
 
 
+class UnsafeFile(SegueError):
+    """A file that would have code run when it is opened; nothing of it was run."""
+
+    code, slug = 403, "unsafe_file"
+
+
 class PathNotAllowed(SegueError):
     """A path outside the folders that a remote client may use."""
 
@@ -123,6 +129,12 @@ class DiskFull(SegueError):
     """A take could not be written for want of space."""
 
     code, slug = 507, "disk_full"
+
+
+class NoMemory(SegueError):
+    """A model that does not fit; the message says what it needs and what would fit."""
+
+    code, slug = 507, "out_of_memory"
 
 
 class Cancelled(SegueError):

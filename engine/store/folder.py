@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -18,10 +20,13 @@ from engine.codec.vqvae import Codec
 from engine.errors import NoModel
 from engine.prior.prior import Prior
 from engine.store.config import ModelConfig
+from engine.store.home import CONFIG_FILE, model_folder
+from engine.store.tensors import PIECE
 
-SHIPPED = Path(__file__).resolve().parent.parent / "models"
 CODEC_FILE = "codec.safetensors"
+DIGEST_FILE = "SHA256SUMS"
 TRAINING_BUFFERS = (".bottleneck.sum", ".bottleneck.count", ".bottleneck.started")
+M = TypeVar("M", bound=nn.Module)
 
 
 def prior_file(level: int) -> str:
@@ -40,33 +45,24 @@ class Model:
     folder: Path
 
 
-def model_folder(name: str | Path) -> Path:
-    """Folder of a shipped model by name, or the given folder; raises NoModel with the known names."""
-    for folder in (SHIPPED / str(name), Path(name).expanduser()):
-        if (folder / "model.json").is_file():
-            return folder
-    known = sorted(p.parent.name for p in SHIPPED.glob("*/model.json"))
-    raise NoModel(
-        f"there is no model '{name}'; give a shipped one ({', '.join(known) or 'none here'}) or a folder "
-        "that holds model.json"
-    )
-
-
 def read_config(folder: Path) -> ModelConfig:
     """The validated ``model.json`` of a folder."""
     try:
-        return ModelConfig.model_validate_json((folder / "model.json").read_text(encoding="utf-8"))
+        return ModelConfig.model_validate_json((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "model.json"
-        raise NoModel(
-            f"{folder / 'model.json'} does not describe a model: {place}: {first['msg']}"
-        ) from error
+        place = ".".join(str(part) for part in first["loc"]) or CONFIG_FILE
+        raise NoModel(f"{folder / CONFIG_FILE} does not describe a model: {place}: {first['msg']}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise NoModel(f"{folder / 'model.json'} cannot be read: {error}; give a model folder") from error
+        raise NoModel(f"{folder / CONFIG_FILE} cannot be read: {error}; give a model folder") from error
 
 
-def _restore(module: nn.Module, file: Path, ignore_missing: tuple[str, ...] = ()) -> None:
+def _restore(module: M, file: Path, device: str | torch.device, dtype: torch.dtype) -> M:
+    """Give a module made on the meta device the tensors of ``file``; in evaluation mode, without gradients.
+
+    One tensor at a time: those that change type or device are copied, the others stay mapped to the file, so a
+    model needs its own size in memory and no more.
+    """
     try:
         state = load_file(file)
     except FileNotFoundError as error:
@@ -74,44 +70,89 @@ def _restore(module: nn.Module, file: Path, ignore_missing: tuple[str, ...] = ()
     except (SafetensorError, OSError) as error:
         raise NoModel(f"{file} is damaged ({error}); copy the model folder again") from error
     own = module.state_dict()
-    missing = [key for key in own if key not in state and not key.endswith(ignore_missing or ("\0",))]
+    missing = [key for key in own if key not in state and not key.endswith(TRAINING_BUFFERS)]
     if missing or any(key not in own or own[key].shape != value.shape for key, value in state.items()):
         wrong = missing[:1] or [k for k, v in state.items() if k not in own or own[k].shape != v.shape][:1]
         raise NoModel(f"{file} does not fit model.json (first at '{wrong[0]}'); they are of different models")
-    module.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()}, strict=False)
+    for key in list(state):
+        state[key] = state[key].to(device, dtype if own[key].is_floating_point() else own[key].dtype)
+    for key in own.keys() - state.keys():
+        state[key] = torch.zeros(own[key].shape, dtype=own[key].dtype, device=device)
+    module.load_state_dict(state, assign=True)
+    return module.eval().requires_grad_(False)
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path, step: Callable[[int], None] | None = None) -> str:
+    """SHA-256 of a file; ``step`` gets the bytes of each piece read."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(PIECE):
+            digest.update(piece)
+            if step is not None:
+                step(len(piece))
+    return digest.hexdigest()
+
+
+def write_digests(folder: Path, digests: Mapping[str, str]) -> None:
+    """Write the weight files' digests as ``sha256sum --check`` reads them."""
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
+    (folder / DIGEST_FILE).write_text("".join(lines), encoding="ascii")
+
+
+def read_digests(folder: Path) -> dict[str, str]:
+    """Recorded SHA-256 by file name; empty where none were recorded. Raises NoModel for a damaged list."""
+    path = folder / DIGEST_FILE
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = [re.fullmatch(r"([0-9a-f]{64}) [ *](\S.*)", line) for line in lines if line.strip()]
+    if not all(found):
+        raise NoModel(f"{path} is damaged; delete it, or copy the model folder again")
+    return {match[2]: match[1] for match in found if match}
 
 
 def model_hash(folder: Path, levels: int) -> str:
-    """SHA-256 over the digests of the weight files that are there."""
-    names = [CODEC_FILE, *(prior_file(level) for level in range(levels))]
-    digests = [f"{name} {_file_digest(folder / name)}" for name in names if (folder / name).is_file()]
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    """SHA-256 over the digests of the weight files that are there.
+
+    A digest recorded after its file was written is believed (:func:`read_digests`): hashing tens of gigabytes
+    at every start would take longer than loading them. ``segue models verify`` reads the files.
+    """
+    recorded = read_digests(folder)
+    since = (folder / DIGEST_FILE).stat().st_mtime_ns if recorded else 0
+    lines = []
+    for name in (CODEC_FILE, *(prior_file(level) for level in range(levels))):
+        file = folder / name
+        if file.is_file():
+            fresh = name in recorded and file.stat().st_mtime_ns <= since
+            lines.append(f"{name} {recorded[name] if fresh else file_digest(file)}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def load_codec(folder: Path, config: ModelConfig | None = None) -> Codec:
-    """The codec of a model folder, in evaluation mode."""
-    codec = Codec((config or read_config(folder)).codec)
-    _restore(codec, folder / CODEC_FILE, TRAINING_BUFFERS)
-    return codec.eval().requires_grad_(False)
+def load_codec(folder: Path, config: ModelConfig | None = None, device: str | torch.device = "cpu") -> Codec:
+    """The codec of a model folder, in evaluation mode; always float32, since nearest distances decide codes."""
+    with torch.device("meta"):
+        codec = Codec((config or read_config(folder)).codec)
+    return _restore(codec, folder / CODEC_FILE, device, torch.float32)
 
 
 def load_model(
-    name: str | Path = "starter", levels: Iterable[int] | None = None, device: str | torch.device = "cpu"
+    name: str | Path = "starter",
+    levels: Iterable[int] | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Model:
-    """Load a shipped model by name or a folder, with the priors of ``levels`` (default all)."""
+    """Load a model by name or a folder, with the priors of ``levels`` (default all) as ``dtype``.
+
+    Shipped and imported models have names. Memory: the tensors in ``dtype``, one more tensor while loading.
+    """
     folder = model_folder(name)
     config = read_config(folder)
-    codec = load_codec(folder, config).to(device)
     priors = {}
     for level in range(len(config.priors)) if levels is None else levels:
-        prior = Prior(config.priors[level])
-        _restore(prior, folder / prior_file(level))
-        priors[level] = prior.eval().requires_grad_(False).to(device)
+        with torch.device("meta"):
+            prior = Prior(config.priors[level])
+        priors[level] = _restore(prior, folder / prior_file(level), device, dtype)
+    codec = load_codec(folder, config, device)
     return Model(config, codec, priors, model_hash(folder, len(config.priors)), folder)
 
 
@@ -130,11 +171,27 @@ def save_model(
     priors: Mapping[int, Prior],
     dtype: torch.dtype = torch.float16,
 ) -> None:
-    """Write a model folder; weights as ``dtype`` (half precision halves the repository; loading widens them)."""
+    """Write a model folder; weights as ``dtype`` (half precision halves the repository; loading widens them).
+
+    Every file is replaced as a whole: whoever has the old one mapped keeps it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     # The codec stays float32: it is small, and its codebook decides codes by nearest distance.
-    save_file(_packed(codec, torch.float32), folder / CODEC_FILE)
+    _save(_packed(codec, torch.float32), folder / CODEC_FILE)
     for level, prior in priors.items():
-        save_file(_packed(prior, dtype), folder / prior_file(level))
+        _save(_packed(prior, dtype), folder / prior_file(level))
+    names = [CODEC_FILE, *(prior_file(level) for level in range(len(config.priors)))]
+    write_digests(folder, {name: file_digest(folder / name) for name in names if (folder / name).is_file()})
+    write_config(folder, config)
+
+
+def _save(tensors: dict[str, Tensor], file: Path) -> None:
+    part = file.with_name(f".{file.name}.part")
+    save_file(tensors, part)
+    part.replace(file)
+
+
+def write_config(folder: Path, config: ModelConfig) -> None:
+    """Write ``model.json``."""
     text = json.dumps(config.model_dump(mode="json"), indent=2)
-    (folder / "model.json").write_text(text + "\n", encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,60 @@
+"""Where models lie: those shipped with the program, and those that the user imported."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import platformdirs
+
+from engine.errors import BadArguments, NoModel
+
+SHIPPED = Path(__file__).resolve().parent.parent / "models"
+CONFIG_FILE = "model.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def models_home() -> Path:
+    """Folder of imported models: ``SEGUE_MODELS`` where that is set, else in the user's data folder."""
+    named = os.environ.get("SEGUE_MODELS")
+    return (
+        Path(named).expanduser()
+        if named
+        else platformdirs.user_data_path("segue", appauthor=False) / "models"
+    )
+
+
+def known_models() -> dict[str, Path]:
+    """Folder by name of every shipped and imported model; a shipped one wins over an imported one of its name."""
+    found: dict[str, Path] = {}
+    for home in (models_home(), SHIPPED):
+        found |= {config.parent.name: config.parent for config in home.glob(f"*/{CONFIG_FILE}")}
+    return dict(sorted(found.items()))
+
+
+def model_folder(name: str | Path) -> Path:
+    """Folder of a shipped or imported model by name, or the given folder; raises NoModel with the known names."""
+    known = known_models()
+    if str(name) in known:
+        return known[str(name)]
+    folder = Path(name).expanduser()
+    if (folder / CONFIG_FILE).is_file():
+        return folder
+    raise NoModel(
+        f"there is no model '{name}'; give one that is here ({', '.join(known) or 'none yet'}) or a folder that "
+        f"holds {CONFIG_FILE}"
+    )
+
+
+def new_model_folder(name: str, home: Path | None = None) -> Path:
+    """Where a new model of this name goes. Raises BadArguments for a name that is taken or is no folder's name."""
+    if not _NAME.fullmatch(name):
+        raise BadArguments(
+            f"'{name}' cannot be a model's name; use up to 64 letters, digits, '.', '_' and '-', a letter first"
+        )
+    folder = (home or models_home()) / name
+    taken = folder if folder.exists() else SHIPPED / name
+    if taken.exists():
+        raise BadArguments(f"there is a model '{name}' already in {taken}; choose another name with --name")
+    return folder
