@@ -6,7 +6,6 @@ take lies in the folder of that path, its seed follows from the first request's 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,11 +80,10 @@ class Nodes:
 
     def fill(self, place: Path, request: Request, prime: KnownPrime | None = None) -> Take:
         """The take of ``request`` in the folder ``place``: found, gone on with, or made."""
-        with writing(place):
-            place.mkdir(parents=True, exist_ok=True)
-        if request.mode is not Mode.ANCESTRAL and not (place / PRIME).is_file():
-            shutil.rmtree(place)  # killed before the record was whole: nothing was sampled
         begun = (place / REQUEST).is_file()
+        if begun and request.mode is not Mode.ANCESTRAL and not (place / PRIME).is_file():
+            (place / REQUEST).unlink()  # killed before the record was whole: nothing was sampled
+            begun = False
         (take,) = run_request(
             self.backend,
             request,

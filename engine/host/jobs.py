@@ -129,9 +129,9 @@ def run_request(
     """Makes ``takes`` takes of a request, with seeds ``request.seed``, ``+1``, ..., and returns them.
 
     ``folder`` is the takes root; ``place``, where given, the folder of the one take itself. ``ring`` gets the
-    audio of the first take as it arrives, on the 24-bit grid, so that it equals the take's file bit for bit. ``resume``: folders of takes of this request;
-    unfinished ones are gone on with, complete ones are announced again, and takes before the first of them
-    count as made.
+    audio of the first take as it arrives, on the 24-bit grid, so that it equals the take's file bit for bit.
+    ``resume``: folders of takes of this request; unfinished ones are gone on with, complete ones are announced
+    again, and takes before the first of them count as made.
 
     Raises the named errors of reading the prime, of sampling and of writing; OutOfRange for seeds beyond
     2^31 - 1; Cancelled when ``should_stop()`` turns true. The windows of an unfinished take are then on

@@ -78,7 +78,7 @@ class TakeWriter:
         folder = _new_folder(Path(root), now) if place is None else _empty_place(place)
         samples = prime.mono_samples()
         head = TakeHead(
-            name=folder.name.rsplit("_", 1)[1],
+            name=folder.name.rsplit("_", 1)[-1],
             request=request,
             model_hash=model_hash,
             engine_version=_engine_version(),
