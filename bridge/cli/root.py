@@ -30,6 +30,7 @@ class LazyCommand(NamedTuple):
 COMMANDS: dict[str, LazyCommand] = {
     "serve": LazyCommand("bridge.cli.serve:serve", "Run beside the DAW: OSC in, continuations out."),
     "continue": LazyCommand("bridge.cli.continue_:continue_", "Continue a riff file, without the DAW."),
+    "align": LazyCommand("engine.alignment.cli:align", "Find when each word of a take is sung."),
     "train": LazyCommand("engine.training.cli:train", "Train a codec or a prior on a folder of audio."),
     "corpus": LazyCommand("engine.corpus.cli:corpus", "Make and look at the training corpus."),
     "eval": LazyCommand("engine.evaluation.cli:evaluate", "Measure a model: codec, priors, continuations."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -19,8 +20,8 @@ RATE = 44_100
 ARTISTS, GENRES = ("unknown", "anna", "bert"), ("unknown", "house", "dub")
 
 
-def make_tiny_model(folder: Path, seed: int = 0) -> Path:
-    """A model folder with windows of 64 tokens (186 / 46 / 12 ms)."""
+def make_tiny_model(folder: Path, seed: int = 0, top: dict[str, Any] | None = None) -> Path:
+    """A model folder with windows of 64 tokens (186 / 46 / 12 ms); ``top``: what its top prior has besides."""
     torch.manual_seed(seed)
     labels = {
         "artists": len(ARTISTS),
@@ -42,7 +43,7 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
                 hop=128,
                 width=8,
                 time=TimeConfig(bins=8, min_seconds=16.0, max_seconds=144.0),
-                **labels,
+                **labels | (top or {}),
             ),
         ),
         artists=ARTISTS,
