@@ -116,8 +116,10 @@ def oracle_model(form: str, seed: int = 0) -> Any:
             parameter.data.normal_(std=0.5)
         elif name.endswith("bias"):
             parameter.data.normal_(std=0.1)
+        elif name.startswith("vqvae."):  # convolutions that keep the loudness, so that codes differ
+            parameter.data.normal_(std=parameter[0].numel() ** -0.5)
     for block in model.vqvae.bottleneck.level_blocks:
-        block.codebook.normal_()
+        block.codebook.normal_(std=0.3)
     return model.eval()
 
 
