@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from engine.errors import TooShort
@@ -20,8 +21,8 @@ from engine.sampling import continue_prime
 from engine.sampling.song import fitted
 from engine.store import Model
 
-System = Literal["model", "real", "shuffled", "noise"]
-SYSTEMS: tuple[System, ...] = ("model", "real", "shuffled", "noise")
+System = Literal["model", "codec", "real", "shuffled", "noise"]
+SYSTEMS: tuple[System, ...] = ("model", "codec", "real", "shuffled", "noise")
 MIN_SECONDS = 3.0  # of prime and continuation: tempo needs that much
 
 
@@ -58,8 +59,9 @@ class PrimeRow(Frozen):
 class SystemSummary(Frozen):
     """All continuations of one system. Shares are 0..1 of the primes; medians leave out what has no value.
 
-    ``system``: "model"; "real", what the song itself goes on with (the ceiling); "shuffled", what another
-    song goes on with; "noise", white noise as loud as the prime.
+    ``system``: "model"; "real", what the song itself goes on with, and "codec", the same through the codec at the
+    fidelity that is measured (the ceiling of any prior); "shuffled", what another song goes on with; "noise",
+    white noise as loud as the prime.
     """
 
     system: System
@@ -126,11 +128,30 @@ def continue_pair(
     return np.concatenate(chunks)
 
 
-def judge(pairs: Sequence[Pair], index: int, made: NDArray[np.float32], rate: int, seed: int) -> Judged:
-    """Compares ``made``, the model's continuation of pair ``index``, and the baselines' with the prime."""
+def through_codec(model: Model, pair: Pair, level: int) -> NDArray[np.float32]:
+    """What the song goes on with, float32 [T], encoded and decoded at ``level`` together with its prime."""
+    whole = np.concatenate([pair.prime, pair.real])
+    hop = model.config.hops[level]
+    padded = np.pad(whole, (0, -whole.size % hop))
+    device = next(model.codec.parameters()).device
+    codes = model.codec.encode(torch.from_numpy(padded).to(device), [level])[level]
+    heard = model.codec.decode(codes, level).float().cpu().numpy().reshape(-1)
+    return np.ascontiguousarray(heard[pair.prime.size : whole.size])
+
+
+def judge(
+    pairs: Sequence[Pair],
+    index: int,
+    made: NDArray[np.float32],
+    coded: NDArray[np.float32],
+    rate: int,
+    seed: int,
+) -> Judged:
+    """Compares ``made``, the model's continuation of pair ``index``, ``coded``, the song's own through the codec,
+    and the baselines' with the prime."""
     pair = pairs[index]
     others = [other for other in [*pairs[index + 1 :], *pairs[:index]] if other.song is not pair.song]
-    audio: dict[System, NDArray[np.float32]] = {"model": made, "real": pair.real}
+    audio: dict[System, NDArray[np.float32]] = {"model": made, "codec": coded, "real": pair.real}
     if others:
         audio["shuffled"] = others[0].real
     level = float(np.sqrt((pair.prime.astype(np.float64) ** 2).mean()))

@@ -27,6 +27,7 @@ from engine.evaluation.continuations import (
     judge,
     request_of,
     summarise,
+    through_codec,
 )
 from engine.evaluation.data import Excerpt, Song, Split, choose_sources, load_songs, make_excerpts
 from engine.evaluation.prior_metrics import PriorReport, cut_windows, measure_prior, passes
@@ -162,7 +163,8 @@ def _continuations(
             progress.update(task, completed=before + fraction)
 
         made = continue_pair(model, pair, request, done)
-        judged.append(judge(pairs, index, made, rate, settings.seed))
+        coded = through_codec(model, pair, settings.fidelity.level)
+        judged.append(judge(pairs, index, made, coded, rate, settings.seed))
         progress.update(task, completed=index + 1)
     return judged
 

@@ -47,7 +47,7 @@ def test_report_files_tables_and_pictures(model: str, loops: str, tmp_path: Path
     assert report.continuations is not None and len(report.continuations.primes) == 2
     assert report.continuations.sampling == Sampling()  # what `segue continue` uses unless told otherwise
     systems = {line.system: line for line in report.continuations.systems}
-    assert set(systems) == {"model", "real", "shuffled", "noise"}
+    assert set(systems) == {"model", "codec", "real", "shuffled", "noise"}
     # The loops go on as they began; a random model and noise do not, and noise sounds least like them.
     assert systems["real"].tempo_same == 1.0 and systems["real"].timbre_db < systems["noise"].timbre_db / 3
     for name in ("continuation-best", "continuation-median", "continuation-worst", "continuations"):
@@ -83,7 +83,7 @@ def test_without_primes_only_codec_and_priors_are_measured(model: str, loops: st
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nowhere"], "segue: there is no model 'nowhere'; give a shipped one"),
+        (["nowhere"], "segue: there is no model 'nowhere'; give one that is here"),
         (["MODEL", "--data", "/nowhere"], "segue: there is no folder '/nowhere'; name a corpus folder"),
         (["MODEL", "--seconds", "1"], "segue: seconds is 1.0; input should be greater than or equal to 3"),
         (

@@ -12,7 +12,7 @@ import torch
 from engine.errors import NoDevice, TooShort
 from engine.evaluation import codec_metrics
 from engine.evaluation.codec_metrics import count_codes, decode_whole, entropy_bits, measure_codec
-from engine.evaluation.continuations import choose_pairs, judge, summarise
+from engine.evaluation.continuations import choose_pairs, judge, summarise, through_codec
 from engine.evaluation.data import (
     Excerpt,
     Song,
@@ -28,6 +28,7 @@ from engine.evaluation.prior_metrics import cut_windows, measure_prior, passes, 
 from engine.store import load_model
 from engine.training.data import list_sources
 from tests.analysis.synth import RATE, chords, drum_loop, sine
+from tests.host.tiny import make_tiny_model
 
 from . import tiny
 
@@ -178,13 +179,28 @@ def test_pairs_are_consecutive_spans_of_their_song_and_shuffled_ones_are_of_anot
         choose_pairs(songs, 3, 2000, 100, 8)
 
 
+def test_what_goes_through_the_codec_is_what_it_decodes_of_the_same_place(tmp_path: Path) -> None:
+    model = load_model(make_tiny_model(tmp_path / "tiny"))
+    sound = 0.3 * drum_loop(120, 3.0)
+    (pair,) = choose_pairs([song(sound)], 1, RATE, RATE + 5, 128)
+    for level in (0, 2):
+        heard = through_codec(model, pair, level)
+        assert heard.shape == (RATE + 5,)
+        hop = model.config.hops[level]
+        whole = torch.from_numpy(np.pad(np.concatenate([pair.prime, pair.real]), (0, -(2 * RATE + 5) % hop)))
+        expected = model.codec.decode(model.codec.encode(whole, [level])[level], level).reshape(-1)
+        np.testing.assert_allclose(heard, expected[RATE : 2 * RATE + 5].numpy(), atol=1e-5)
+
+
 def test_baselines_and_their_summary() -> None:
     quick, slow = 0.5 * drum_loop(140, 14.0), 0.5 * drum_loop(98, 14.0)
     pairs = choose_pairs([song(quick, "q"), song(slow, "s")], 2, 6 * RATE, 6 * RATE, 128)
-    judged = [judge(pairs, i, np.zeros(6 * RATE, np.float32), RATE, seed=0) for i in range(2)]
+    silence = np.zeros(6 * RATE, np.float32)
+    judged = [judge(pairs, i, silence, 0.1 * pairs[i].real, RATE, seed=0) for i in range(2)]
     assert judged[0].audio["shuffled"] is pairs[1].real
     lines = {name: summarise(name, [j.comparisons[name] for j in judged]) for name in judged[0].audio}
     assert lines["real"].tempo_same == 1.0 and lines["real"].collapsed == 0.0
+    assert lines["codec"].tempo_same == 1.0 and lines["codec"].loudness_difference == pytest.approx(20, abs=1)
     assert lines["shuffled"].tempo_same == 0.0
     assert lines["model"].tempo_error_percent is None and lines["model"].collapsed == 1.0
     level = np.sqrt(np.mean(pairs[0].prime.astype(float) ** 2))
