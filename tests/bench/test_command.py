@@ -63,7 +63,7 @@ def test_random_weights_in_the_starters_shapes() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--model", "nowhere"], "segue: there is no model 'nowhere'; give a shipped one"),
+        (["--model", "nowhere"], "segue: there is no model 'nowhere'; give one that is here"),
         (["--lanes", "1,x"], "segue: lanes is '1,x'; give whole numbers separated by commas, such as 1,4"),
         (["--lanes", "0"], "segue: lanes.0 is 0; input should be greater than or equal to 1"),
         (["--threads", "0"], "segue: threads is 0; input should be greater than or equal to 1"),
