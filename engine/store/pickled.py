@@ -141,8 +141,11 @@ def _load(reader: _Reader) -> Any:
 
 def _legacy(path: Path, file: IO[bytes], size: int) -> tuple[Any, dict[str, int]]:
     """The outer object of a legacy file, and where its storages begin."""
-    reader = _Reader(file, path)
-    if _load(reader) != _LEGACY_MAGIC or _load(_Reader(file, path)) != _LEGACY_PROTOCOL:
+    try:
+        begins = _load(_Reader(file, path)) == _LEGACY_MAGIC
+    except BadFormat:
+        begins = False
+    if not begins or _load(_Reader(file, path)) != _LEGACY_PROTOCOL:
         raise _not_weights(path)
     _load(_Reader(file, path))  # sizes of C types on the machine that wrote it
     reader = _Reader(file, path)
