@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -54,27 +54,37 @@ _GOODBYE_SECONDS = 0.4  # for a job to let go of its files when the bridge is go
 
 
 class EngineOptions(Frozen):
-    """How the process behaves. ``threads``: of torch, see :func:`load_backend`; ``nice``: added to the priority."""
+    """How the process behaves. ``threads``: of torch; ``precision``: of the weights, see :func:`load_backend` for
+    both; ``nice``: added to the priority."""
 
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     threads: Annotated[int, Field(ge=1, le=256)] = SAMPLING_THREADS
     nice: Annotated[int, Field(ge=0, le=19)] = 0
     name: str = "segue-engine"
 
 
-def load_backend(name: str, threads: int = SAMPLING_THREADS) -> Backend:
-    """The model ``name`` (shipped, or a folder) behind the torch backend, on the CPU. Raises :class:`NoModel`.
+def load_backend(
+    name: str, threads: int = SAMPLING_THREADS, precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+) -> Backend:
+    """The model ``name`` (shipped, imported, or a folder) behind the torch backend, on the CPU.
+
+    Raises :class:`NoModel`, or :class:`NoMemory` before anything is loaded that there is no room for.
 
     Torch is set to ``threads`` threads. Sums round differently on another number of them, and then a token now
     and again comes out otherwise: the same request gives the same take only with the same number everywhere,
     whatever the machine or the environment says. One token's matrices are too small to share out in any case.
     """
+    import psutil
     import torch
 
     from engine.backends.torch_backend import TorchBackend
-    from engine.store import load_model
+    from engine.store import load_model, model_folder, read_config
+    from engine.store.memory import DTYPES, require_memory
 
     torch.set_num_threads(threads)
-    return TorchBackend(load_model(name))
+    config = read_config(model_folder(name))
+    require_memory(config, psutil.virtual_memory().available, precision=precision)
+    return TorchBackend(load_model(name, dtype=DTYPES[precision]))
 
 
 def main(connection: Connection, options: dict[str, Any]) -> None:
@@ -85,7 +95,8 @@ def main(connection: Connection, options: dict[str, Any]) -> None:
     )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the bridge decides
     _present(settings)
-    host = EngineHost(connection, functools.partial(load_backend, threads=settings.threads))
+    load = functools.partial(load_backend, threads=settings.threads, precision=settings.precision)
+    host = EngineHost(connection, load)
     host.run()
     leave(0)
 

@@ -86,4 +86,5 @@ class StartToken(nn.Module):
         self.genre = nn.Parameter(torch.randn(config.genres, config.width) * std)
 
     def forward(self, labels: Labels) -> Tensor:
-        return labels.artists @ self.artist + labels.genres @ self.genre
+        artists, genres = (weights.to(self.artist.dtype) for weights in (labels.artists, labels.genres))
+        return artists @ self.artist + genres @ self.genre

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 import weakref
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from engine.backends.protocol import WindowInput
 from engine.backends.torch_backend import TorchBackend
-from engine.errors import NoMemory
+from engine.errors import NoMemory, NoModel
+from engine.host.process import load_backend
 from engine.prior.config import EncoderConfig, LyricsConfig, PriorConfig
 from engine.prior.labels import make_labels
 from engine.prior.prior import Prior
 from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
 from engine.store import ModelConfig, load_model
-from engine.store.memory import Precision, memory_table, plan_memory, require_memory
+from engine.store.memory import DTYPES, LOADABLE, Precision, memory_table, plan_memory, require_memory
 from engine.store.released import released_model
 from tests.prior.build import ARTISTS, GENRES, prior_config, tiny_model
 
@@ -222,6 +227,32 @@ def test_refusals_give_the_numbers_and_a_way_out(
 def test_a_plan_that_fits_is_given_back(five: ModelConfig) -> None:
     assert require_memory(five, 40 * GB).fits
     assert require_memory(five, 18 * GB, precision="fp16").precision == "fp16"
+
+
+def test_every_precision_that_is_offered_samples() -> None:
+    """Logits of the shipped top prior after ten tokens, halved precisions against single."""
+    found = {}
+    for precision in LOADABLE:
+        backend = TorchBackend(load_model("starter", levels=[2], dtype=DTYPES[precision]))
+        runner = backend.runner(2, 1)
+        prefix = np.arange(10, dtype=np.int64)[None]
+        runner.begin(WindowInput(prefix, None, (Style(),), 60 * 44100, 0))
+        found[precision] = runner.step(np.array([9]))[0]
+    scale = found["fp32"].std()
+    for precision, close in (("fp16", 0.01), ("bf16", 0.1)):
+        assert 0 < np.abs(found[precision] - found["fp32"]).max() < close * scale * 4
+
+
+def test_the_host_refuses_before_it_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with the released shapes and no weights at all: only the plan can have said no."""
+    (tmp_path / "model.json").write_text(released_model("5b").model_dump_json())
+    free = types.SimpleNamespace(available=8 * GB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    with pytest.raises(NoMemory, match=r"the model '5b' needs 33\.2 GB as fp32 .* and 8\.0 GB are free"):
+        load_backend(str(tmp_path))
+    free.available = 20 * GB
+    with pytest.raises(NoModel, match=r"\.safetensors is missing"):
+        load_backend(str(tmp_path), precision="bf16")
 
 
 def test_the_table_has_every_precision(tmp_path: Path) -> None:
