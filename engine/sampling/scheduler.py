@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes, LevelRunner, WindowInput
 from engine.events import KeptCodes, WindowDone
+from engine.lyrics import SongLyrics, window_ids
 from engine.request import Sampling, Style
 from engine.sampling.draw import draw
 from engine.sampling.noise import uniforms
@@ -22,12 +23,13 @@ QUANTUM = 64  # token steps a level makes before the scheduler looks round again
 @dataclass(frozen=True, eq=False)
 class Setting:
     """What all windows of a take share: ``styles[k]`` for windows of style k, ``song`` as (length of the song,
-    position 0 in it), in samples."""
+    position 0 in it), in samples, ``lyrics`` for a top prior that reads them."""
 
     sampling: Sampling
     styles: tuple[Style, ...]
     seed: int
     song: tuple[int, int]
+    lyrics: SongLyrics | None = None
 
 
 @dataclass
@@ -158,13 +160,22 @@ class Scheduler:
         """What the runner is given for ``window`` when its first ``prefix`` tokens are known."""
         upper = self.levels[window.level + 1].codes[slice(*window.upper)][None] if window.upper[1] else None
         total, offset = self.setting.song
+        offset += window.start * self.backend.config.hops[window.level]
         return WindowInput(
             prefix=self.levels[window.level].codes[None, window.start : window.start + prefix],
             upper=upper,
             styles=(self.setting.styles[window.style],),
             total=total,
-            offset=offset + window.start * self.backend.config.hops[window.level],
+            offset=offset,
+            lyrics=self._lyrics(window.level, total, offset),
         )
+
+    def _lyrics(self, level: int, total: int, offset: int) -> Codes | None:
+        """The characters int64 [1, tokens] that belong to a window at ``offset`` samples of the song."""
+        prior = self.backend.config.priors[level]
+        if prior.lyrics is None or self.setting.lyrics is None:
+            return None
+        return window_ids(self.setting.lyrics, total, offset, prior.window_samples)[0][None]
 
     def _begin(self, state: LevelState, window: Window) -> None:
         if state.runner is None:

@@ -74,3 +74,26 @@ def _assumed(config: ModelConfig, request: Request, before: int, seam: int) -> t
     at = 0.0 if from_nothing else ASSUMED_PRIME_AT_SECONDS
     total = round(_clamped(config, ASSUMED_SONG_SECONDS) * config.rate)
     return total, min(round(at * config.rate) + before, total - 1)
+
+
+def stated_song(
+    config: ModelConfig,
+    total_seconds: float | None,
+    prime_at_seconds: float | None,
+    ending: bool,
+    heard_seconds: float,
+) -> SongPosition | None:
+    """The position in the song from what somebody said of it; what they left out is assumed so that it fits.
+
+    ``heard_seconds``: prime and continuation together. None when nothing was said.
+    """
+    if total_seconds is None and prime_at_seconds is None and not ending:
+        return None
+    total = total_seconds
+    if total is None:
+        total = _clamped(config, max(ASSUMED_SONG_SECONDS, heard_seconds + (prime_at_seconds or 0.0)))
+    if ending:
+        return SongPosition(total_seconds=total, ending=True)
+    share = ASSUMED_PRIME_AT_SECONDS / ASSUMED_SONG_SECONDS
+    at = min(share * total, max(0.0, total - heard_seconds)) if prime_at_seconds is None else prime_at_seconds
+    return SongPosition(total_seconds=total, prime_at_seconds=at)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.backends.protocol import Backend, Codes
 from engine.errors import BadFormat, Cancelled, OutOfRange
 from engine.events import AudioChunk, Event, PrimeEncoded, Progress
+from engine.lyrics import song_lyrics
 from engine.request import Mode, Request
 from engine.sampling.infill import Chosen, choose
 from engine.sampling.plan import Plan, make_plan, span_tokens
@@ -128,6 +129,7 @@ def continue_with(
     TooShort, NoStyle or OutOfRange for a request that cannot be met.
     """
     config = backend.config
+    sung = config.priors[config.top].lyrics
     styles = (request.style, *(change.style for change in request.style_changes))
     for style in styles:
         backend.check_style(style)
@@ -136,7 +138,11 @@ def continue_with(
     if start is None:
         start = Start() if request.mode is Mode.ANCESTRAL else primed_start(config, request, prime)
     setting = Setting(
-        request.sampling, styles, request.seed, song_span(config, request, start.before, start.seam)
+        request.sampling,
+        styles,
+        request.seed,
+        song_span(config, request, start.before, start.seam),
+        None if sung is None else song_lyrics(request, sung, config.rate),
     )
     plan, done = plan_of(config, request, start), dict(done or {})
     known, seconds = _known_codes(backend, start, plan, done)

@@ -45,7 +45,9 @@ def test_help_lists_every_command_within_a_moment() -> None:
     done = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, check=True)
     elapsed = time.monotonic() - started
     listed = re.findall(r"^  (\w+)  +\S", done.stdout.partition("Commands:")[2], re.M)
-    assert listed == ["serve", "continue", "train", "corpus", "eval", "models", "bench", "doctor"]
+    sampling = ["sample", "upsample", "infill", "tree", "compose"]
+    rest = ["train", "corpus", "eval", "models", "bench", "doctor"]
+    assert listed == ["serve", "continue", "align", *sampling, *rest]
     assert elapsed < 1.0  # 0.05 s on an idle machine
 
 

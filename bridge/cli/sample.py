@@ -1,0 +1,75 @@
+"""``segue sample``: music from nothing but a style (ancestral sampling)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bridge.cli.making import loaded, make, takes_folder, tell_takes
+from bridge.cli.options import (
+    fidelity_option,
+    json_option,
+    length_options,
+    model_option,
+    seed_option,
+    style_option,
+    takes_option,
+)
+from bridge.cli.wishes import DEFAULT_MODEL, Wish, check, wanted
+from bridge.osc.addresses import MAX_TAKES
+from engine.errors import OutOfRange
+
+
+@click.command()
+@length_options
+@style_option
+@click.option(
+    "--then", multiple=True, help='Another style from a bar on, "5:dub", or from a time on, "8s:dub".'
+)
+@click.option("--song-length", type=float, default=None, help="Length of the whole song in seconds.")
+@click.option("--song-at", type=float, default=None, help="Where in the song it begins, in seconds.")
+@click.option("--ending", is_flag=True, help="Play an ending: the take ends where the song does.")
+@click.option("--takes", type=int, default=1, show_default=True, help="How many takes; take k has seed + k.")
+@seed_option
+@fidelity_option
+@model_option
+@takes_option("Takes folder.")
+@json_option
+def sample(
+    bars: float | None,
+    seconds: float | None,
+    bpm: float | None,
+    style: str,
+    then: tuple[str, ...],
+    song_length: float | None,
+    song_at: float | None,
+    ending: bool,
+    takes: int,
+    seed: int | None,
+    fidelity: str,
+    model: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Make music from nothing but a style and file it as takes."""
+    wish = Wish(
+        bars=bars,
+        seconds=seconds,
+        bpm=bpm,
+        style=style,
+        then=then,
+        song_length=song_length,
+        song_at=song_at,
+        ending=ending,
+        seed=seed,
+        fidelity=fidelity,
+        model=model,
+    )
+    check(wish)
+    if not 1 <= takes <= MAX_TAKES:
+        raise OutOfRange(f"--takes is {takes}; it must be from 1 to {MAX_TAKES}")
+    backend = loaded(model or DEFAULT_MODEL, as_json)
+    request = wanted(wish, backend, None).request
+    made = make(backend, request, takes_folder(out), takes=takes, quiet=as_json)
+    tell_takes(made, request, as_json)
