@@ -139,13 +139,18 @@ def list_(as_json: bool) -> None:
 
 @models.command()
 @click.argument("name")
+@click.option("--memory", is_flag=True, help="Show what it needs in memory in every precision instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def show(name: str, as_json: bool) -> None:
+def show(name: str, memory: bool, as_json: bool) -> None:
     """Show a model: its configuration, labels, training record and metrics. NAME may be a folder."""
     from engine.store.home import model_folder
     from engine.store.inspecting import describe
 
-    shown = describe(name, model_folder(name))
+    folder = model_folder(name)
+    if memory:
+        _show_memory(folder, as_json)
+        return
+    shown = describe(name, folder)
     if as_json:
         click.echo(json.dumps(shown, indent=2))
         return
@@ -163,6 +168,23 @@ def show(name: str, as_json: bool) -> None:
         click.echo(f"{what}: {', '.join(names[:8])}{more}")
     for what in ("training", "metrics"):
         click.echo(f"{what}: {json.dumps(shown[what]) if shown[what] else 'not recorded'}")
+
+
+def _show_memory(folder: Path, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from engine.store.folder import read_config
+    from engine.store.memory import memory_table
+
+    rows = memory_table(read_config(folder))
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("", *(str(row["precision"]) for row in rows), box=None)
+    for part in list(rows[0])[1:]:
+        table.add_row(part.replace("_", " of level "), *(_size(int(row[part])) for row in rows))
+    Console().print(table)
 
 
 def _prior_line(prior: dict[str, Any]) -> str:

@@ -79,8 +79,9 @@ def describe(name: str, folder: Path) -> dict[str, Any]:
 
 
 def bytes_to_verify(folder: Path) -> int:
-    """How many bytes :func:`verify` reads: every weight file once for its digest and once for its values."""
-    return 2 * sum((folder / name).stat().st_size for name in weight_files(read_config(folder)))
+    """How many bytes :func:`verify` reads: every weight file for its values, and for its digest if one is recorded."""
+    config, digests = read_config(folder), read_digests(folder)
+    return sum((folder / name).stat().st_size * (1 + (name in digests)) for name in weight_files(config))
 
 
 def verify(folder: Path, step: Step | None = None) -> dict[str, Any]:

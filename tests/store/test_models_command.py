@@ -72,6 +72,22 @@ def test_show(own: Path) -> None:
     assert json.loads(run("show", own, "--json")[0])["labels"]["artists"] == ["unknown", "ada", "bix"]
 
 
+def test_show_what_a_model_needs_in_memory(own: Path) -> None:
+    rows = {row["precision"]: row for row in json.loads(run("show", "mine", "--memory", "--json")[0])}
+    priors = load_model("mine").priors
+    assert [rows["fp32"][f"weights_{level}"] for level in range(3)] == [
+        sum(p.numel() * 4 for p in priors[level].parameters()) for level in range(3)
+    ]
+    lines = run("show", "mine", "--memory")[0].splitlines()
+    assert lines[0].split() == [*rows]
+    assert [line.split("  ")[0].strip() for line in lines[1:5]] == [
+        "codec",
+        "weights of level 0",
+        "weights of level 1",
+        "weights of level 2",
+    ]
+
+
 def test_show_of_an_unknown_model(models: Path) -> None:
     assert run("show", "nobody", code=2)[1] == (
         "segue: there is no model 'nobody'; give one that is here (starter) or a folder that holds model.json\n"
