@@ -13,6 +13,7 @@ from bridge.cli.making import bar, figures, loaded, takes_folder
 from bridge.cli.options import (
     fidelity_option,
     json_option,
+    lyrics_option,
     model_option,
     prime_options,
     seed_option,
@@ -21,6 +22,7 @@ from bridge.cli.options import (
 from bridge.cli.times import length_in
 from bridge.cli.wishes import Wish, begun_seed, check, checked_source, model_of, resolved, wanted
 from engine.errors import BadArguments, OutOfRange
+from engine.lyrics import read_lyrics
 from engine.request import Fidelity
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--finish", default=None, help="Fidelity of the whole piece. [default: that of the steps]")
 @click.option("--bpm", type=float, default=None, help="Tempo. [default: from the name, else estimated]")
 @style_option
+@lyrics_option
 @prime_options
 @seed_option
 @fidelity_option
@@ -56,6 +59,7 @@ def compose(
     finish: str | None,
     bpm: float | None,
     style: str,
+    lyrics: str,
     start: float,
     length: float | None,
     song_length: float | None,
@@ -96,6 +100,7 @@ def compose(
         seed=begun_seed(root / SESSION) if seed is None else seed,
         fidelity=fidelity,
         model=model,
+        lyrics=read_lyrics(lyrics) if lyrics else None,
     )
     check(wish)
     last = None if finish is None else _fidelity(finish)

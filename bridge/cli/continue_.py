@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bridge.cli.making import figures, line, loaded, make, takes_folder
+from bridge.cli.options import json_option, length_options, lyrics_option, style_option
 from bridge.cli.wishes import Wish, check, checked_source, model_of, resolved, wanted
 from bridge.osc.addresses import MAX_TAKES
 from engine.errors import OutOfRange
@@ -23,22 +24,12 @@ MIN_CHUNK, MAX_CHUNK = 64, 1 << 20
 
 @click.command("continue")
 @click.argument("riff", type=click.Path(path_type=Path))
-@click.option(
-    "--bars", type=float, default=None, help="Length in bars of 4/4. [default: 4 when a tempo is known]"
-)
-@click.option(
-    "--seconds", type=float, default=None, help="Length in seconds. [default: 8 when no tempo is known]"
-)
-@click.option(
-    "--bpm", type=float, default=None, help="Tempo. [default: from the file's name, else estimated]"
-)
-@click.option("--style", default="", help='Preset, genre, artist, or a mix such as "house:0.7+lofi:0.3".')
+@length_options
+@style_option
 @click.option(
     "--then", multiple=True, help='Another style from a bar on, "5:dub", or from a time on, "8s:dub".'
 )
-@click.option(
-    "--lyrics", default="", help=r"Text, or a .txt or .lrc file; a backslash begins a new line of the text."
-)
+@lyrics_option
 @click.option("--song-length", type=float, default=None, help="Length of the whole song in seconds.")
 @click.option("--song-at", type=float, default=None, help="Where in the song the prime begins, in seconds.")
 @click.option("--ending", is_flag=True, help="Play the ending: the continuation ends where the song does.")
@@ -64,7 +55,7 @@ MIN_CHUNK, MAX_CHUNK = 64, 1 << 20
 @click.option(
     "--plots", is_flag=True, help="Draw prime and continuation into each take's folder (picture.png)."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print figures of every take as JSON.")
+@json_option
 def continue_(
     riff: Path,
     bars: float | None,

@@ -21,19 +21,22 @@ _SECONDS = click.option(
 _BPM = click.option(
     "--bpm", type=float, default=None, help="Tempo. [default: from the file's name, else estimated]"
 )
-_STYLE = click.option(
+style_option = click.option(
     "--style", default="", help='Preset, genre, artist, or a mix such as "house:0.7+lofi:0.3".'
 )
-_SEED = click.option(
+lyrics_option = click.option(
+    "--lyrics", default="", help=r"Text, or a .txt or .lrc file; a backslash begins a new line of the text."
+)
+seed_option = click.option(
     "--seed", type=int, default=None, help="Seed; the same one gives the same takes. [default: a new one]"
 )
-_FIDELITY = click.option(
+fidelity_option = click.option(
     "--fidelity", default=str(Fidelity.FULL), show_default=True, help="draft, fine or full."
 )
-_MODEL = click.option(
+model_option = click.option(
     "--model", default=None, help="Model, by name or folder. [default: starter, or that of the take]"
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print figures as JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print figures as JSON.")
 _START = click.option(
     "--start", type=float, default=0.0, help="Where the prime begins in the file, in seconds."
 )
@@ -69,10 +72,3 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 length_options = together(_BARS, _SECONDS, _BPM)
 prime_options = together(_START, _LENGTH, *_SONG)
-style_option, seed_option, fidelity_option, model_option, json_option = (
-    _STYLE,
-    _SEED,
-    _FIDELITY,
-    _MODEL,
-    _JSON,
-)

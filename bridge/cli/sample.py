@@ -11,6 +11,7 @@ from bridge.cli.options import (
     fidelity_option,
     json_option,
     length_options,
+    lyrics_option,
     model_option,
     seed_option,
     style_option,
@@ -19,11 +20,13 @@ from bridge.cli.options import (
 from bridge.cli.wishes import DEFAULT_MODEL, Wish, check, wanted
 from bridge.osc.addresses import MAX_TAKES
 from engine.errors import OutOfRange
+from engine.lyrics import read_lyrics
 
 
 @click.command()
 @length_options
 @style_option
+@lyrics_option
 @click.option(
     "--then", multiple=True, help='Another style from a bar on, "5:dub", or from a time on, "8s:dub".'
 )
@@ -41,6 +44,7 @@ def sample(
     seconds: float | None,
     bpm: float | None,
     style: str,
+    lyrics: str,
     then: tuple[str, ...],
     song_length: float | None,
     song_at: float | None,
@@ -65,6 +69,7 @@ def sample(
         seed=seed,
         fidelity=fidelity,
         model=model,
+        lyrics=read_lyrics(lyrics) if lyrics else None,
     )
     check(wish)
     if not 1 <= takes <= MAX_TAKES:

@@ -12,6 +12,7 @@ from bridge.cli.options import (
     fidelity_option,
     json_option,
     length_options,
+    lyrics_option,
     model_option,
     prime_options,
     seed_option,
@@ -19,6 +20,7 @@ from bridge.cli.options import (
     takes_option,
 )
 from bridge.cli.wishes import Wish, begun_seed, check, checked_source, model_of, resolved, wanted
+from engine.lyrics import read_lyrics
 
 
 @click.command()
@@ -27,6 +29,7 @@ from bridge.cli.wishes import Wish, begun_seed, check, checked_source, model_of,
 @click.option("--depth", type=int, default=2, show_default=True, help="Steps from the riff to a leaf.")
 @length_options
 @style_option
+@lyrics_option
 @prime_options
 @seed_option
 @fidelity_option
@@ -41,6 +44,7 @@ def tree(
     seconds: float | None,
     bpm: float | None,
     style: str,
+    lyrics: str,
     start: float,
     length: float | None,
     song_length: float | None,
@@ -73,6 +77,7 @@ def tree(
         seed=begun_seed(root / TREE) if seed is None else seed,
         fidelity=fidelity,
         model=model,
+        lyrics=read_lyrics(lyrics) if lyrics else None,
     )
     check(wish)
     count = check_size(branch, depth)

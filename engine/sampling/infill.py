@@ -31,7 +31,6 @@ class Chosen:
     windows: tuple[WindowDone, ...] = ()
     done: Mapping[int, Codes] = field(default_factory=dict)
     steps: int = 0
-    scores: tuple[float, ...] = ()
 
 
 def derived_seed(seed: int, *path: int | str) -> int:
@@ -86,7 +85,7 @@ def choose(
         if not scores or score > max(scores):
             best, best_codes = tuple(found), one.levels[top].codes
         scores.append(score)
-    return Chosen(best, {top: best_codes[:stop]}, steps, tuple(scores))
+    return Chosen(best, {top: best_codes[:stop]}, steps)
 
 
 def _judged_window(backend: Backend, plan: Plan, stop: int) -> Window | None:
