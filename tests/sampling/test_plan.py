@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.errors import OutOfRange
+from engine.prior.conditioning import UpperConditioner
+from engine.prior.config import UpperConfig
 from engine.request import LevelSampling, Sampling
-from engine.sampling.plan import level_windows, make_plan, prime_context, window_starts
+from engine.sampling.plan import (
+    hop_tokens,
+    level_windows,
+    make_plan,
+    only_span,
+    prime_context,
+    span_tokens,
+    upper_reach,
+    window_starts,
+)
 from engine.store import starter_config
+from tests.prior.build import prior_config
 
 
 @pytest.mark.parametrize(
@@ -23,6 +37,57 @@ def test_window_counts_of_the_released_sampler(
     assert len(window_starts(frames // 128, 6144, 768)) == top_1b
     assert len(window_starts(frames // 32, 8192, 4096)) == middle
     assert len(window_starts(frames // 8, 8192, 4096)) == bottom
+
+
+def test_the_released_hops_are_fractions_of_the_windows() -> None:
+    """0.125 of the top's windows, 0.5 of the others'; the lower ones in whole upper tokens."""
+    assert [hop_tokens(n_ctx, 0.125, None) for n_ctx in (8192, 6144)] == [1024, 768]
+    assert hop_tokens(8192, 0.5, 4) == 4096
+    assert [hop_tokens(64, fraction, 4) for fraction in (0.01, 0.1, 0.99)] == [4, 4, 60]
+
+
+def test_a_minute_from_nothing_takes_the_released_windows() -> None:
+    """Every one of the sampler's windows adds tokens, so the plan has as many as the table says."""
+    for n_ctx, hop, tokens, windows in ((8192, 1024, 20_671, 14), (6144, 768, 20_671, 20)):
+        found = level_windows(2, 0, tokens, n_ctx, hop, None)
+        assert len(found) == windows
+        assert {window.stop - window.first_new for window in found[1:-1]} == {hop}
+    assert len(level_windows(0, 0, 20_671 * 16, 8192, 4096, 4)) == 80
+
+
+def test_only_windows_that_meet_the_span_are_sampled_again() -> None:
+    """Windows of 64 tokens, 32 apart, add 0-63, 64-95, 96-127 and so on."""
+    windows = level_windows(1, 0, 256, 64, 32, 4)
+    dirty = only_span(windows, 80, 128)
+    assert [(w.start, w.first_new, w.stop, w.upper) for w in dirty] == [
+        (32, 80, 96, (8, 24)),
+        (64, 96, 128, (16, 32)),
+    ]
+    assert only_span(windows, 40, 40) == ()
+
+
+def test_a_span_is_rounded_inwards_to_whole_tokens() -> None:
+    assert span_tokens(6144, 2_000, 4_500, 7_001, 128) == (64, 83)
+    assert span_tokens(6144, 0, 7_001, 7_001, 128) == (48, 103)  # 48 + 54.7 tokens: the end counts as whole
+    assert span_tokens(6105, 0, 512, 7_001, 128) == (48, 51)  # the seam inside token 47
+    with pytest.raises(
+        OutOfRange, match="the span of 100 samples holds no whole top-level token of 128 samples"
+    ):
+        span_tokens(6144, 0, 100, 7_001, 128)
+
+
+def test_the_conditioners_reach_by_gradient() -> None:
+    """Positions of the output that one upper code moves, counted in upper tokens."""
+    for ups, depth, cycle in ((2, 2, None), (2, 4, None), (1, 3, 2)):
+        upper = UpperConfig(bins=16, width=8, depth=depth, dilation_cycle=cycle, ups=ups)
+        conditioner = UpperConditioner(prior_config(0, upper=upper), upper)
+        codes = torch.zeros(1, 257, dtype=torch.long)
+        moved = codes.clone()
+        moved[0, 128] = 1
+        with torch.no_grad():
+            changed = (conditioner(codes) != conditioner(moved)).any(-1)[0].nonzero()
+        reach = max(128 - int(changed[0]) // upper.ratio, int(changed[-1]) // upper.ratio - 128)
+        assert upper_reach(upper) - 2 <= reach <= upper_reach(upper)
 
 
 def test_the_last_window_is_moved_back() -> None:
