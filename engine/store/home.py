@@ -29,7 +29,8 @@ def known_models() -> dict[str, Path]:
     """Folder by name of every shipped and imported model; a shipped one wins over an imported one of its name."""
     found: dict[str, Path] = {}
     for home in (models_home(), SHIPPED):
-        found |= {config.parent.name: config.parent for config in home.glob(f"*/{CONFIG_FILE}")}
+        folders = (config.parent for config in home.glob(f"*/{CONFIG_FILE}"))
+        found |= {folder.name: folder for folder in folders if not folder.name.startswith(".")}
     return dict(sorted(found.items()))
 
 

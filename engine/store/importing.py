@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import psutil
 import torch
 from pydantic import ValidationError
 from torch import nn
@@ -184,6 +185,7 @@ def execute(plan: Plan, home: Path | None, step: Callable[[int], None] | None = 
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _clear_killed(folder)
         _require_room(folder.parent, plan.nbytes)
         part.mkdir()
         digests = {file: write_tensors(part / file, tensors, step) for file, tensors in plan.files.items()}
@@ -202,6 +204,14 @@ def execute(plan: Plan, home: Path | None, step: Callable[[int], None] | None = 
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _clear_killed(folder: Path) -> None:
+    """Remove what imports of this name left behind that were killed."""
+    for part in folder.parent.glob(f".{folder.name}.*.part"):
+        pid = part.name.split(".")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _require_room(folder: Path, nbytes: int) -> None:

@@ -93,6 +93,9 @@ _STAND_INS: dict[tuple[str, str], Callable[..., object]] = {
     # Figures that a trainer kept beside the weights.
     ("numpy.core.multiarray", "scalar"): _Inert,
     ("numpy._core.multiarray", "scalar"): _Inert,
+    ("numpy.core.multiarray", "_reconstruct"): _Inert,
+    ("numpy._core.multiarray", "_reconstruct"): _Inert,
+    ("numpy", "ndarray"): _Inert,
     ("numpy", "dtype"): _Inert,
     ("_codecs", "encode"): _Inert,
 }
@@ -107,7 +110,7 @@ class _Reader(pickle.Unpickler):
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        if module_name == "torch" and global_name in _STORAGES:
+        if module_name in ("torch", "torch.cuda") and global_name in _STORAGES:
             return _STORAGES[global_name]
         known = _STAND_INS.get((module_name, global_name))
         if known is None:

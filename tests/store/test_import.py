@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -68,6 +70,41 @@ def test_safetensors_shards_without_tied_copies(joint: Sources, models: Path, tm
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     imported(folder, "--name", "tiny", "--out", tmp_path / "other")
     assert contents(models / "tiny") == contents(tmp_path / "other" / "tiny")
+
+
+def test_older_settings_of_hugging_face_say_the_same(joint: Sources, models: Path, tmp_path: Path) -> None:
+    """Priors under keys of their own, and tied decoders called merged: the tables tell what they are."""
+    imported(joint.hf, "--name", "tiny")
+    folder = shutil.copytree(joint.hf, tmp_path / "older")
+    settings = json.loads((folder / "config.json").read_text())
+    for place, prior in enumerate(settings.pop("prior_config_list")):
+        settings[f"prior_{place}"] = prior | {"merged_decoder": True, "timing_dims": 5, "max_duration": 1.0}
+    (folder / "config.json").write_text(json.dumps(settings))
+    imported(folder, "--name", "tiny", "--out", tmp_path / "other")
+    assert contents(models / "tiny") == contents(tmp_path / "other" / "tiny")
+
+
+def test_an_import_that_is_killed_leaves_no_model(joint: Sources, models: Path) -> None:
+    """Killed while it writes its second file; the next import clears up and is whole."""
+    code = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from engine.store import importing\n"
+        "from engine.store.hf_folder import plan_hf\n"
+        "write, files = importing.write_tensors, []\n"
+        "def killed(path, *rest):\n"
+        "    files.append(path)\n"
+        "    return os.kill(os.getpid(), signal.SIGKILL) if len(files) == 2 else write(path, *rest)\n"
+        "importing.write_tensors = killed\n"
+        f"importing.execute(plan_hf(Path({str(joint.hf)!r}), 'tiny', None), None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (part,) = models.iterdir()
+    assert part.name.startswith(".tiny.") and (part / "codec.safetensors").is_file()
+    assert json.loads(CliRunner().invoke(segue, ["models", "list", "--json"]).stdout)[0]["name"] == "starter"
+    imported(joint.hf, "--name", "tiny")
+    assert [path.name for path in models.iterdir()] == ["tiny"]
 
 
 def test_other_programs_read_what_was_written(joint: Sources, models: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_state_dictionary_by_itself(tmp_path: Path) -> None:
 
 
 def test_figures_of_numpy_beside_the_weights_do_no_harm(tmp_path: Path) -> None:
-    outer = {"model": {"w": torch.ones(2)}, "loss": np.float64(0.25), "steps": np.int64(7)}
+    outer = {"model": {"w": torch.ones(2)}, "loss": np.float64(0.25), "steps": np.int64(7), "all": np.ones(3)}
     torch.save(outer, tmp_path / "some.pt", _use_new_zipfile_serialization=False)
     assert read_checkpoint(tmp_path / "some.pt").tensors["w"].shape == (2,)
 
