@@ -293,8 +293,15 @@ def plan_hf(folder: Path, name: str | None, read_labels: ReadLabels | None) -> P
         words = sentence(error) if isinstance(error, ValidationError) else str(error)
         raise BadFormat(f"{config_file} describes no model: {words}") from error
     codec_tensors = take(codec, _below(tensors, "vqvae."), "hf", f"{folder} (vqvae)")
-    plain = folder.resolve().name.removeprefix("jukebox-").replace("-", "_")
-    return plan_import(name or plain, (codec, codec_tensors), reversed(parts), read_labels)
+    return plan_import(name or _plain_name(folder), (codec, codec_tensors), reversed(parts), read_labels)
+
+
+def _plain_name(folder: Path) -> str:
+    """The model's name by its folder's, also where that lies in the library's cache (``models--owner--name``)."""
+    folder = folder.resolve()
+    if folder.parent.name == "snapshots":
+        folder = folder.parent.parent
+    return folder.name.rpartition("--")[2].removeprefix("jukebox-").replace("-", "_")
 
 
 def json_labels(folder: Path) -> ReadLabels:

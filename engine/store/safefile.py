@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -83,4 +84,6 @@ def write_tensors(
                 digest.update(piece)
                 if step is not None:
                     step(len(piece))
+        file.flush()
+        os.fsync(file.fileno())
     return digest.hexdigest()

@@ -9,13 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bridge.cli import segue
-from engine.prior.labels import make_labels
+from engine.prior.labels import Labels, make_labels
+from engine.prior.prior import Conditions
 from engine.request import Style
 from engine.store import load_model, read_config
 from engine.store.folder import Model
@@ -82,6 +84,14 @@ def test_older_settings_of_hugging_face_say_the_same(joint: Sources, models: Pat
     (folder / "config.json").write_text(json.dumps(settings))
     imported(folder, "--name", "tiny", "--out", tmp_path / "other")
     assert contents(models / "tiny") == contents(tmp_path / "other" / "tiny")
+
+
+@pytest.mark.parametrize("place", ["jukebox-1b-lyrics", "models--openai--jukebox-1b-lyrics/snapshots/0f3a"])
+def test_a_hugging_face_model_keeps_its_name(
+    joint: Sources, models: Path, tmp_path: Path, place: str
+) -> None:
+    imported(shutil.copytree(joint.hf, tmp_path / place))
+    assert read_config(models / "1b_lyrics").name == "1b_lyrics"
 
 
 def test_an_import_that_is_killed_leaves_no_model(joint: Sources, models: Path) -> None:
@@ -188,24 +198,53 @@ def metadata(model: Model, level: int, style: Style, lyrics: Tensor | None) -> T
     return row if lyrics is None else torch.cat((row, lyrics), 1)
 
 
+STYLE = Style(artists={"bix": 1.0}, genres={"country rock": 1.0})
+
+
+def conditions_of(model: Model, level: int) -> tuple[Conditions, Tensor | None, Tensor]:
+    """Two lanes' conditions of a level, the codes above them, and the same as the original's label vector."""
+    labels = make_labels(STYLE, TOTAL, OFFSET, model.config.vocabulary(level), strict=False)
+    lyrics = upper = None
+    if level < 2:
+        upper = codes(7, N_CTX // 4)
+    else:
+        lyrics = torch.randint(1, 70, (2, 12), generator=torch.Generator().manual_seed(5))
+    conditions = model.priors[level].condition(Labels.stack([labels, labels]), upper, 2, lyrics)
+    return conditions, upper, metadata(model, level, STYLE, lyrics)
+
+
 def test_imported_model_computes_what_the_original_does(sources: Sources, models: Path) -> None:
     imported(sources.openai, "--name", "tiny")
     model = load_model("tiny")
-    style = Style(artists={"bix": 1.0}, genres={"country rock": 1.0})
     for level in range(3):
-        tokens, upper, lyrics = codes(level), None, None
-        labels = make_labels(style, TOTAL, OFFSET, model.config.vocabulary(level), strict=False)
-        labels = type(labels).stack([labels, labels])
-        if level < 2:
-            upper = codes(7, N_CTX // 4)
-        else:
-            lyrics = torch.randint(1, 70, (2, 12), generator=torch.Generator().manual_seed(5))
-        wanted = hf_logits(sources.model, 2 - level, tokens, upper, metadata(model, level, style, lyrics))
-        prior = model.priors[level]
-        with torch.no_grad():
-            found = prior(tokens, prior.condition(labels, upper, 2, lyrics))
+        conditions, upper, row = conditions_of(model, level)
+        wanted = hf_logits(sources.model, 2 - level, codes(level), upper, row)
         assert float(wanted.std()) > 0.1  # the weights are loud enough to tell right from wrong
-        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+        torch.testing.assert_close(model.priors[level](codes(level), conditions), wanted, rtol=0, atol=1e-5)
+
+
+def test_every_road_leads_to_the_originals_tokens(sources: Sources, models: Path) -> None:
+    """All levels of a window, primed with five tokens, with the original's sampler plugged in."""
+    from tests.oracle.test_models import (
+        TEMPERATURE,
+        sample_as_they_do,
+    )  # needs the library that `sources` asks for
+
+    imported(sources.hf, "--name", "a")
+    imported(sources.openai, "--name", "b")
+    for level in range(3):
+        drawn = []
+        for name in ("a", "b"):
+            model = load_model(name)
+            conditions, upper, row = conditions_of(model, level)
+            torch.manual_seed(7)
+            drawn.append(sample_as_they_do(model.priors[level], conditions, codes(level, 5), N_CTX))
+        torch.manual_seed(7)
+        wanted = sources.model.priors[2 - level].sample(
+            2, codes(level, 5), [upper], row, temp=TEMPERATURE, chunk_size=8, sample_tokens=N_CTX
+        )
+        assert torch.equal(drawn[0], wanted) and torch.equal(drawn[1], wanted)
+        assert wanted.unique().numel() > 5
 
 
 def test_imported_codec_computes_what_the_original_does(joint: Sources, models: Path) -> None:
