@@ -131,6 +131,12 @@ class DiskFull(SegueError):
     code, slug = 507, "disk_full"
 
 
+class NotFetched(SegueError):
+    """A server that could not be reached, or broke off again and again; what has arrived is kept."""
+
+    code, slug = 502, "not_fetched"
+
+
 class NoMemory(SegueError):
     """A model that does not fit; the message says what it needs and what would fit."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.errors import BadFormat, NoFile, SegueError
+from engine.store.fetch_cli import fetch
 
 if TYPE_CHECKING:
     from engine.store.importing import Plan
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """Import, list, show and check models."""
+    """Fetch, import, list, show and check models."""
+
+
+models.add_command(fetch)
 
 
 @contextmanager
