@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
@@ -14,9 +15,12 @@ from presets.schema import Preset, key_of
 UNKNOWN = "unknown"
 
 
-def resolve_style(name: str, artists: Sequence[str], genres: Sequence[str]) -> Style:
+def resolve_style(
+    name: str, artists: Sequence[str], genres: Sequence[str], genre_words: bool = False
+) -> Style:
     """The style called ``name``, of a model that knows ``artists`` and ``genres`` (label 0 is "unknown").
 
+    ``genre_words``: its genres are words, and several of them in a row are a genre too ("country rock").
     ``name`` is a preset, a genre, an artist, ``unknown`` (no style), or a mix ``house:0.7+lofi:0.3`` of them
     (weight 1 where none is given). In a mix, genres and artists are weighed separately: a part that names no
     artist leaves the artists to the others. Case, spaces, ``-`` and ``_`` do not matter.
@@ -26,7 +30,7 @@ def resolve_style(name: str, artists: Sequence[str], genres: Sequence[str]) -> S
         BadArguments: a weight that is not a number, or an empty part.
         OutOfRange: a weight that is not above 0.
     """
-    known = _Known(artists, genres)
+    known = _Known(artists, genres, genre_words)
     mixed_artists: dict[str, float] = {}
     mixed_genres: dict[str, float] = {}
     for part in name.split("+"):
@@ -66,7 +70,8 @@ def _add(mix: dict[str, float], weights: Mapping[str, float], factor: float) -> 
 class _Known:
     """The names one model understands, and the presets that it can play."""
 
-    def __init__(self, artists: Sequence[str], genres: Sequence[str]) -> None:
+    def __init__(self, artists: Sequence[str], genres: Sequence[str], genre_words: bool) -> None:
+        self._genre_words = genre_words
         self._artists = {key_of(name): name for name in artists if name != UNKNOWN}
         self._genres = {key_of(name): name for name in genres if name != UNKNOWN}
 
@@ -81,6 +86,9 @@ class _Known:
             return Style(genres={self._genres[key]: 1.0})
         if key in self._artists:
             return Style(artists={self._artists[key]: 1.0})
+        words = re.findall("[a-z0-9]+", key) if self._genre_words else []
+        if words and all(word in self._genres for word in words):
+            return Style(genres={label: 1.0})
         if key == UNKNOWN:
             return Style()
         raise NoStyle(f"style '{label}' is unknown; {self._offer(key)}")

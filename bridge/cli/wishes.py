@@ -177,7 +177,7 @@ def _words(wish: Wish, parent: Take | None) -> Words:
 def named_style(name: str, config: ModelConfig) -> Style:
     """The style of that name for a model's top level. Raises what :func:`presets.resolve_style` raises."""
     names = config.vocabulary(config.top)
-    return resolve_style(name, names.artist_names, names.genre_names)
+    return resolve_style(name, names.artist_names, names.genre_names, names.version == "v2")
 
 
 def _style(name: str, backend: Backend, parent: Take | None) -> Style:

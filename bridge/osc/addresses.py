@@ -9,6 +9,7 @@ DEFAULT_PORT = 19770
 PROTOCOL_VERSION = 1
 MAX_TAKES = 16
 MAX_BARS = 256.0
+MAX_LINES = 1000
 
 
 def _number(name: str, low: float, high: float, unit: str = "", optional: bool = False) -> Argument:
@@ -103,6 +104,20 @@ REQUESTS = (
         arguments=(_whole("offset", 0, 1_000_000, optional=True), _whole("limit", 1, 1000, optional=True)),
         handler="styles",
     ),
+    Entry(
+        "/segue/lyrics",
+        "Words of the next takes, spread evenly over the song",
+        Role.PROPERTY,
+        (_text("text"),),
+        "set_lyrics",
+    ),
+    Entry(
+        "/segue/lyrics/line",
+        "Sets one line of the words; lines before it that were not set are empty",
+        arguments=(_whole("n", 1, MAX_LINES), _text("text")),
+        handler="lyrics_line",
+    ),
+    Entry("/segue/lyrics/clear", "No words", handler="lyrics_clear", press=True),
     *PARAMETERS,
     Entry(
         "/segue/generate",

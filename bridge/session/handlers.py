@@ -14,12 +14,13 @@ from bridge.osc.table import Call
 from bridge.session.dispatch import Handler
 from bridge.session.jobs import ADDRESS as GENERATE
 from bridge.session.jobs import Job, JobBook
+from bridge.session.lyrics import LyricSheet
 from bridge.session.notices import Notices
 from bridge.session.playback import Player
 from bridge.session.primes import PrimeDesk, absolute_path, allowed_path
 from bridge.session.settings import Settings
 from bridge.session.styles import StyleChoice, StyleList
-from engine.errors import NoPrime, SegueError
+from engine.errors import NoPrime, NotReady, SegueError
 from engine.host.protocol import Ready
 from engine.request import PrimeRef
 
@@ -49,6 +50,7 @@ class Handlers:
         self._desk = desk
         self._settings = Settings()
         self._style = StyleChoice()
+        self._lyrics = LyricSheet()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def by_name(self) -> dict[str, Handler]:
@@ -59,6 +61,9 @@ class Handlers:
             "prime_clear",
             "set_style",
             "styles",
+            "set_lyrics",
+            "lyrics_line",
+            "lyrics_clear",
             "parameter",
             "generate",
             "cancel",
@@ -95,6 +100,7 @@ class Handlers:
             name = entry.arguments[0].name
             self._desk.notices.reply(target, entry.address, getattr(self._settings, name))
         self._desk.notices.reply(target, "/segue/style", self._style.name, self._style.index)
+        self._desk.notices.reply(target, "/segue/lyrics", self._lyrics.text)
         self._desk.primes.announce(target)
         self._desk.jobs.announce_all(target)
         self._desk.notices.reply(target, "/segue/state", str(self._desk.status()[0]))
@@ -144,7 +150,8 @@ class Handlers:
     def _set_style(self, call: Call, peer: Peer) -> None:
         if call.values:
             ready = self._desk.engine_ready()
-            self._style = StyleList(ready.artists, ready.genres).choose(str(call.values[0]))
+            names = StyleList(ready.artists, ready.genres, ready.genre_words)
+            self._style = names.choose(str(call.values[0]))
         self._echo(call, peer, self._style.name, self._style.index)
 
     def _styles(self, call: Call, peer: Peer) -> None:
@@ -156,6 +163,31 @@ class Handlers:
         for index, (name, kind) in enumerate(names[offset : offset + limit], start=offset + 1):
             self._desk.notices.reply(peer, "/segue/styles.item", index, name, kind)
         self._desk.notices.reply(peer, "/segue/styles.end", len(names))
+
+    def _set_lyrics(self, call: Call, peer: Peer) -> None:
+        if call.values:
+            self._sing(LyricSheet(str(call.values[0])), peer)
+        else:
+            self._desk.notices.reply(peer, call.entry.address, self._lyrics.text)
+
+    def _lyrics_line(self, call: Call, peer: Peer) -> None:
+        number, text = call.values
+        self._sing(self._lyrics.with_line(int(number), str(text)), peer)
+
+    def _lyrics_clear(self, call: Call, peer: Peer) -> None:
+        self._sing(LyricSheet(), peer)
+
+    def _sing(self, sheet: LyricSheet, peer: Peer) -> None:
+        """Take the words on, tell everybody, and say what the loaded model makes of them."""
+        sheet.check()
+        self._lyrics = sheet
+        self._desk.notices.publish("/segue/lyrics", sheet.text, also=peer)
+        try:
+            ready = self._desk.engine_ready()
+        except NotReady:
+            return
+        for note in sheet.notes(ready.model, ready.lyrics):
+            self._desk.notices.publish("/segue/error", note, also=peer)
 
     def _parameter(self, call: Call, peer: Peer) -> None:
         name = call.entry.arguments[0].name
@@ -195,6 +227,7 @@ class Handlers:
             prime=prime,
             requester=peer,
             request_tag=call.request_tag,
+            lyrics=self._lyrics.text,
         )
         before, self._settings = self._settings, self._settings.after_job()
         desk.notices.done(peer, call.request_tag, GENERATE, job.id)

@@ -58,6 +58,7 @@ class Job:
     prime: Prime
     requester: Peer
     request_tag: str
+    lyrics: str = ""
     phase: str = "queued"
     progress: float = 0.0
     eta_seconds: float = 0.0
@@ -143,6 +144,7 @@ class JobBook:
             bpm=job.prime.bpm,
             style=job.style,
             seconds=job.seconds,
+            lyrics=job.lyrics,
         )
         self.running = job
         job.phase = "running"

@@ -146,6 +146,7 @@ def build_request(
     bpm: float | None,
     style: Style,
     seconds: float | None,
+    lyrics: str = "",
 ) -> Request:
     """The request of a job. ``bpm``: tempo of the prime or None; ``seconds``: length given with the verb itself.
 
@@ -163,6 +164,7 @@ def build_request(
         model=model,
         prime=prime,
         style=style,
+        lyrics=lyrics,
         frames=length.frames,
         bpm=tempo,
         bars=length.bars,

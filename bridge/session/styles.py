@@ -23,8 +23,8 @@ class StyleChoice:
 class StyleList:
     """The names that a model with these labels can be given, presets first. ``names``: (name, kind) pairs."""
 
-    def __init__(self, artists: Sequence[str], genres: Sequence[str]) -> None:
-        self._artists, self._genres = artists, genres
+    def __init__(self, artists: Sequence[str], genres: Sequence[str], genre_words: bool = False) -> None:
+        self._artists, self._genres, self._genre_words = artists, genres, genre_words
         self.names: list[tuple[str, str]] = [
             *((preset.name, "preset") for preset in factory_presets().values()),
             *((genre, "genre") for genre in genres if genre != UNKNOWN),
@@ -34,6 +34,6 @@ class StyleList:
     def choose(self, name: str) -> StyleChoice:
         """The style called ``name``; "" stands for no style. Raises what :func:`presets.resolve_style` raises."""
         name = name.strip() or UNKNOWN
-        style = resolve_style(name, self._artists, self._genres)
+        style = resolve_style(name, self._artists, self._genres, self._genre_words)
         places = [index for index, (known, _) in enumerate(self.names, 1) if known.lower() == name.lower()]
         return StyleChoice(name, places[0] if places else 0, style)

@@ -230,13 +230,15 @@ class EngineHost:
             self.send(_failed(command.name, named(error)))
         else:
             config = self._backend.config
-            names = config.vocabulary(config.top)
+            names, sung = config.vocabulary(config.top), config.priors[config.top].lyrics
             self.send(
                 Ready(
                     model=command.name,
                     rate=config.rate,
                     artists=list(names.artist_names),
                     genres=list(names.genre_names),
+                    genre_words=names.version == "v2",
+                    lyrics=sung.vocabulary if sung else None,
                     seconds=time.perf_counter() - started,
                 )
             )

@@ -65,13 +65,16 @@ class Quit(Frozen):
 
 
 class Ready(Frozen):
-    """A model is loaded."""
+    """A model is loaded. ``genre_words``: its genres are words, to be joined at will; ``lyrics``: the characters that
+    it reads, None if it reads none."""
 
     kind: Literal["ready"] = "ready"
     model: str
     rate: int
     artists: list[str]
     genres: list[str]
+    genre_words: bool = False
+    lyrics: Literal["v2", "v3"] | None = None
     seconds: float
 
 

@@ -5,7 +5,7 @@ The rules are those of facts/jukebox.md §4.3; timed lyrics go beyond them, so t
 
 from engine.lyrics.characters import Cleaned, clean, decode, encode
 from engine.lyrics.lrc import parse_lrc
-from engine.lyrics.notes import lyric_notes
+from engine.lyrics.notes import lyric_notes, unread_note, word_notes
 from engine.lyrics.reading import Words, read_lyrics
 from engine.lyrics.song import SongLyrics, song_lyrics, window_ids
 
@@ -20,5 +20,7 @@ __all__ = [
     "parse_lrc",
     "read_lyrics",
     "song_lyrics",
+    "unread_note",
     "window_ids",
+    "word_notes",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.lyrics.song import song_lyrics
+from engine.lyrics.characters import Version, clean
 from engine.request import Request
 
 if TYPE_CHECKING:
@@ -17,7 +17,18 @@ def lyric_notes(request: Request, config: ModelConfig) -> tuple[str, ...]:
         return ()
     wanted = config.priors[config.top].lyrics
     if wanted is None:
-        return (f"the model '{config.name}' reads no lyrics; the take is made without them",)
-    song = song_lyrics(request, wanted, config.rate)
-    empty = () if song.text.strip() else ("nothing of the lyrics is left to sing",)
-    return (*song.notes, *empty)
+        return (unread_note(config.name),)
+    text = request.lyrics or "".join(piece.text for piece in request.lyric_times)
+    return word_notes(text, wanted.vocabulary)
+
+
+def unread_note(model: str) -> str:
+    """What is said of lyrics for a model that reads none."""
+    return f"the model '{model}' reads no lyrics; the take is made without them"
+
+
+def word_notes(text: str, version: Version) -> tuple[str, ...]:
+    """What is said of lyrics for a model that reads characters of ``version``."""
+    cleaned = clean(text, version)
+    empty = () if cleaned.text.strip() else ("nothing of the lyrics is left to sing",)
+    return (*cleaned.notes, *empty)

@@ -87,3 +87,15 @@ def test_what_is_wrong_and_what_would_be_right(name: str, kind: type[SegueError]
 def test_a_model_without_labels_says_so() -> None:
     with pytest.raises(NoStyle, match="style 'xqzy' is unknown; known genres are none"):
         resolve_style("xqzy", ["unknown"], ["unknown"])
+
+
+def test_genre_words_may_be_joined_where_the_model_knows_words() -> None:
+    words = ["unknown", "country", "rock", "r", "b"]
+    assert resolve_style("Country Rock:2+rock", [], words, genre_words=True).genres == {
+        "Country Rock": 2.0,
+        "rock": 1.0,
+    }
+    assert resolve_style("R&B", [], words, genre_words=True).genres == {"R&B": 1.0}
+    for name, known in (("country jazz", True), ("country rock", False)):
+        with pytest.raises(NoStyle, match=f"style '{name}' is unknown"):
+            resolve_style(name, [], words, genre_words=known)
