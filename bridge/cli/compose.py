@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,9 +20,8 @@ from bridge.cli.options import (
     style_option,
 )
 from bridge.cli.times import length_in
-from bridge.cli.wishes import Wish, begun_seed, check, checked_source, model_of, resolved, wanted
+from bridge.cli.wishes import begun_seed, checked_source, model_of, resolved, wanted, wish_of
 from engine.errors import BadArguments, OutOfRange
-from engine.lyrics import read_lyrics
 from engine.request import Fidelity
 
 if TYPE_CHECKING:
@@ -57,18 +56,11 @@ def compose(
     candidates: int,
     choose: str | None,
     finish: str | None,
-    bpm: float | None,
-    style: str,
-    lyrics: str,
-    start: float,
-    length: float | None,
-    song_length: float | None,
-    song_at: float | None,
     seed: int | None,
-    fidelity: str,
     model: str | None,
     session: Path | None,
     as_json: bool,
+    **shape: Any,
 ) -> None:
     """Compose on from RIFF, an audio file or the folder of a take, choosing among continuations step by step.
 
@@ -87,22 +79,9 @@ def compose(
         )
     source = resolved(riff)
     root = session.expanduser().resolve() if session else takes_folder(None) / f"compose_{source.stem}"
-    wish = Wish(
-        source=source,
-        start=start,
-        length=length,
-        bars=bars,
-        seconds=seconds,
-        bpm=bpm,
-        style=style,
-        song_length=song_length,
-        song_at=song_at,
-        seed=begun_seed(root / SESSION) if seed is None else seed,
-        fidelity=fidelity,
-        model=model,
-        lyrics=read_lyrics(lyrics) if lyrics else None,
-    )
-    check(wish)
+    if seed is None:
+        seed = begun_seed(root / SESSION)
+    wish = wish_of(source, bars=bars, seconds=seconds, seed=seed, model=model, **shape)
     last = None if finish is None else _fidelity(finish)
     parent = checked_source(wish)
     backend = loaded(model_of(model, parent), as_json)

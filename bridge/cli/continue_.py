@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bridge.cli.making import figures, line, loaded, make, takes_folder
 from bridge.cli.options import json_option, length_options, lyrics_option, style_option
-from bridge.cli.wishes import Wish, check, checked_source, model_of, resolved, wanted
+from bridge.cli.wishes import checked_source, model_of, resolved, wanted, wish_of
 from bridge.osc.addresses import MAX_TAKES
 from engine.errors import OutOfRange
-from engine.lyrics import lyric_notes, read_lyrics
+from engine.lyrics import lyric_notes
 from engine.request import Fidelity
 
 if TYPE_CHECKING:
@@ -58,48 +58,19 @@ MIN_CHUNK, MAX_CHUNK = 64, 1 << 20
 @json_option
 def continue_(
     riff: Path,
-    bars: float | None,
-    seconds: float | None,
-    bpm: float | None,
-    style: str,
-    then: tuple[str, ...],
-    lyrics: str,
-    song_length: float | None,
-    song_at: float | None,
-    ending: bool,
     takes: int,
-    seed: int | None,
-    fidelity: str,
     model: str | None,
     out: Path | None,
-    start: float,
-    length: float | None,
     chunk: int,
     plots: bool,
     as_json: bool,
+    **shape: Any,
 ) -> None:
     """Continue RIFF, an audio file or the folder of a take, and file the result as takes; nothing is played.
 
     An audio file is encoded; a take goes on from its codes.
     """
-    wish = Wish(
-        source=resolved(riff),
-        start=start,
-        length=length,
-        bars=bars,
-        seconds=seconds,
-        bpm=bpm,
-        style=style,
-        then=then,
-        song_length=song_length,
-        song_at=song_at,
-        ending=ending,
-        seed=seed,
-        fidelity=fidelity,
-        model=model,
-        lyrics=read_lyrics(lyrics) if lyrics else None,
-    )
-    check(wish)
+    wish = wish_of(resolved(riff), model=model, **shape)
     _check_takes(takes, chunk)
     parent = checked_source(wish)
     backend = loaded(model_of(model, parent), as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,10 +18,9 @@ from bridge.cli.options import (
     style_option,
     takes_option,
 )
-from bridge.cli.wishes import DEFAULT_MODEL, Wish, check, wanted
+from bridge.cli.wishes import DEFAULT_MODEL, wanted, wish_of
 from bridge.osc.addresses import MAX_TAKES
 from engine.errors import OutOfRange
-from engine.lyrics import read_lyrics
 
 
 @click.command()
@@ -40,38 +40,14 @@ from engine.lyrics import read_lyrics
 @takes_option("Takes folder.")
 @json_option
 def sample(
-    bars: float | None,
-    seconds: float | None,
-    bpm: float | None,
-    style: str,
-    lyrics: str,
-    then: tuple[str, ...],
-    song_length: float | None,
-    song_at: float | None,
-    ending: bool,
     takes: int,
-    seed: int | None,
-    fidelity: str,
     model: str | None,
     out: Path | None,
     as_json: bool,
+    **shape: Any,
 ) -> None:
     """Make music from nothing but a style and file it as takes."""
-    wish = Wish(
-        bars=bars,
-        seconds=seconds,
-        bpm=bpm,
-        style=style,
-        then=then,
-        song_length=song_length,
-        song_at=song_at,
-        ending=ending,
-        seed=seed,
-        fidelity=fidelity,
-        model=model,
-        lyrics=read_lyrics(lyrics) if lyrics else None,
-    )
-    check(wish)
+    wish = wish_of(None, model=model, **shape)
     if not 1 <= takes <= MAX_TAKES:
         raise OutOfRange(f"--takes is {takes}; it must be from 1 to {MAX_TAKES}")
     backend = loaded(model or DEFAULT_MODEL, as_json)

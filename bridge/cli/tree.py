@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,8 +20,7 @@ from bridge.cli.options import (
     style_option,
     takes_option,
 )
-from bridge.cli.wishes import Wish, begun_seed, check, checked_source, model_of, resolved, wanted
-from engine.lyrics import read_lyrics
+from bridge.cli.wishes import begun_seed, checked_source, model_of, resolved, wanted, wish_of
 
 
 @click.command()
@@ -40,20 +40,11 @@ def tree(
     riff: Path,
     branch: int,
     depth: int,
-    bars: float | None,
-    seconds: float | None,
-    bpm: float | None,
-    style: str,
-    lyrics: str,
-    start: float,
-    length: float | None,
-    song_length: float | None,
-    song_at: float | None,
     seed: int | None,
-    fidelity: str,
     model: str | None,
     out: Path | None,
     as_json: bool,
+    **shape: Any,
 ) -> None:
     """Grow a tree of continuations from RIFF, an audio file or the folder of a take.
 
@@ -64,22 +55,9 @@ def tree(
 
     source = resolved(riff)
     root = out.expanduser().resolve() if out else takes_folder(None) / f"tree_{source.stem}"
-    wish = Wish(
-        source=source,
-        start=start,
-        length=length,
-        bars=bars,
-        seconds=seconds,
-        bpm=bpm,
-        style=style,
-        song_length=song_length,
-        song_at=song_at,
-        seed=begun_seed(root / TREE) if seed is None else seed,
-        fidelity=fidelity,
-        model=model,
-        lyrics=read_lyrics(lyrics) if lyrics else None,
-    )
-    check(wish)
+    if seed is None:
+        seed = begun_seed(root / TREE)
+    wish = wish_of(source, seed=seed, model=model, **shape)
     count = check_size(branch, depth)
     parent = checked_source(wish)
     backend = loaded(model_of(model, parent), as_json)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bridge.cli.times import frame_at
 from bridge.session.settings import fresh_seed, length_of, tempo_of
 from engine.errors import BadArguments, NoFile, OutOfRange
-from engine.lyrics import Words
+from engine.lyrics import Words, read_lyrics
 from engine.request import (
     MAX_BPM,
     MAX_SEED,
@@ -57,6 +57,13 @@ class Wish:
     fidelity: str = str(Fidelity.FULL)
     model: str | None = None
     lyrics: Words | None = None
+
+
+def wish_of(source: Path | None, *, lyrics: str = "", **options: Any) -> Wish:
+    """The wish of a command's options, checked; ``lyrics`` as typed. Raises a named error."""
+    wish = Wish(source=source, lyrics=read_lyrics(lyrics) if lyrics else None, **options)
+    check(wish)
+    return wish
 
 
 def checked_source(wish: Wish) -> Take | None:
