@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridge.cli.making import bar, figures, loaded, takes_folder
+from bridge.cli.making import bar, figures, loaded, takes_folder, tell_notes
 from bridge.cli.options import (
     fidelity_option,
     json_option,
@@ -86,6 +86,7 @@ def compose(
     parent = checked_source(wish)
     backend = loaded(model_of(model, parent), as_json)
     asked = wanted(wish, backend, parent)
+    tell_notes(asked.request, backend.config)
     composition = Composition.open(Nodes(backend, asked.request, root, asked.prime), candidates)
     if numbers is None:
         _ask(composition)

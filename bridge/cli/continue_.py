@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridge.cli.making import figures, line, loaded, make, takes_folder
+from bridge.cli.making import figures, line, loaded, make, takes_folder, tell_notes
 from bridge.cli.options import json_option, length_options, lyrics_option, style_option
 from bridge.cli.wishes import checked_source, model_of, resolved, wanted, wish_of
 from bridge.osc.addresses import MAX_TAKES
 from engine.errors import OutOfRange
-from engine.lyrics import lyric_notes
 from engine.request import Fidelity
 
 if TYPE_CHECKING:
@@ -84,9 +83,7 @@ def continue_(
         prime=asked.prime,
         quiet=as_json,
     )
-    notes = lyric_notes(asked.request, backend.config)
-    for note in notes:
-        click.echo(f"segue: {note}", err=True)
+    notes = tell_notes(asked.request, backend.config)
     pictures = {take.folder: _picture(take, riff.name) for take in made} if plots else {}
     if as_json:
         told = {

@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bridge.cli.folders import default_takes
+from engine.lyrics import lyric_notes
 
 if TYPE_CHECKING:
     from engine.backends.protocol import Backend
     from engine.host.jobs import JobEvent, KnownPrime
     from engine.request import Request
+    from engine.store.config import ModelConfig
     from engine.take import Take
 
 
@@ -74,6 +76,14 @@ def make(
             on_event=lambda event: tell(event, 0),
             prime=prime,
         )
+
+
+def tell_notes(request: Request, config: ModelConfig) -> tuple[str, ...]:
+    """Say on stderr what the user should know of the lyrics; also returned."""
+    notes = lyric_notes(request, config)
+    for note in notes:
+        click.echo(f"segue: {note}", err=True)
+    return notes
 
 
 def figures(take: Take, picture: Path | None = None) -> dict[str, Any]:

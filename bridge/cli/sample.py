@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bridge.cli.making import loaded, make, takes_folder, tell_takes
+from bridge.cli.making import loaded, make, takes_folder, tell_notes, tell_takes
 from bridge.cli.options import (
     fidelity_option,
     json_option,
@@ -52,5 +52,6 @@ def sample(
         raise OutOfRange(f"--takes is {takes}; it must be from 1 to {MAX_TAKES}")
     backend = loaded(model or DEFAULT_MODEL, as_json)
     request = wanted(wish, backend, None).request
+    tell_notes(request, backend.config)
     made = make(backend, request, takes_folder(out), takes=takes, quiet=as_json)
     tell_takes(made, request, as_json)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bridge.cli.making import bar, figures, loaded, takes_folder
+from bridge.cli.making import bar, figures, loaded, takes_folder, tell_notes
 from bridge.cli.options import (
     fidelity_option,
     json_option,
@@ -62,6 +62,7 @@ def tree(
     parent = checked_source(wish)
     backend = loaded(model_of(model, parent), as_json)
     asked = wanted(wish, backend, parent)
+    tell_notes(asked.request, backend.config)
     made: dict[str, dict[str, object]] = {}
     with bar(count, as_json) as tell:
         nodes = Nodes(
