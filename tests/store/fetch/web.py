@@ -1,7 +1,7 @@
 """A file server for tests that knows ranges, and can stall, break off, or answer wrongly as it is told.
 
-Run as a program it can be killed: ``python -m tests.store.web FOLDER PORT STALL_AFTER``; it logs every request for
-a file as a line ``path range`` on stdout.
+Run as a program it can be killed: ``python -m tests.store.fetch.web FOLDER PORT STALL_AFTER``; it logs every
+request for a file as a line ``path range`` on stdout.
 """
 
 from __future__ import annotations
