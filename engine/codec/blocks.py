@@ -145,32 +145,6 @@ class Decoder(nn.Module):
         return self.out(x)
 
 
-def encoder_margin(config: CodecConfig, level: int) -> int:
-    """Samples of context on either side that one code of ``level`` depends on (an upper bound, within 2 hops)."""
-    radius = 0
-    spread = sum(config.dilations(level))
-    for b in reversed(range(level + 1)):
-        radius += 1  # projection, k 3
-        for _ in range(config.downs[b]):
-            radius += spread
-            radius = radius * config.strides[b] + config.strides[b]  # strided convolution, k 2*stride
-    return radius
-
-
-def decoder_margin(config: CodecConfig, level: int) -> int:
-    """Tokens of context on either side that the samples of one token of ``level`` depend on (an upper bound)."""
-    radius = 1  # output convolution, k 3, in samples
-    spread = sum(config.dilations(level))
-    for b in range(level + 1):
-        for _ in range(config.downs[b]):
-            radius = -(
-                -(radius + config.strides[b]) // config.strides[b]
-            )  # transposed convolution, k 2*stride
-            radius += spread
-        radius += 1  # projection, k 3
-    return radius
-
-
 def quantise_to(x: Tensor, codebook: Tensor) -> Tensor:
     """Index of the nearest codebook row for each row of ``x`` [M, width]; the first on ties; int64 [M]."""
     distance = torch.addmm(

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from engine.codec.blocks import Decoder, Encoder, decoder_margin, encoder_margin
+from engine.codec.blocks import Decoder, Encoder
 from engine.codec.bottleneck import Bottleneck
 from engine.codec.config import CodecConfig
-
-ENCODE_CHUNK = 1 << 17  # samples of output per piece: bounds memory, a few megabytes at any length
-DECODE_SPAN = 4096  # samples in one decoded piece of the bottom level; see Codec.decode_grid
+from engine.codec.pieces import ENCODE_CHUNK, decode_grid, decode_span, decoder_margin, encode_pieces
 
 
 @dataclass(frozen=True)
@@ -69,17 +67,14 @@ class Codec(nn.Module):
         batch = samples if samples.dim() == 2 else samples.unsqueeze(0)
         codes: dict[int, Tensor] = {}
         for level in range(self.config.levels) if levels is None else levels:
-            hop = self.config.hops[level]
-            step = max(hop, chunk // hop * hop)
-            margin = -(-encoder_margin(self.config, level) // hop) * hop
-            total = batch.shape[1] // hop * hop
-            pieces = []
-            for start in range(0, total, step):
-                stop = min(start + step, total)
-                left, right = max(0, start - margin), min(total, stop + margin)
-                features = self._level(level).encoder(batch[:, None, left:right])
-                kept = features[:, :, (start - left) // hop : (stop - left) // hop]
-                pieces.append(self._level(level).bottleneck.encode(kept))
+            total = batch.shape[1] // self.config.hops[level] * self.config.hops[level]
+            module = self._level(level)
+            pieces = [
+                module.bottleneck.encode(
+                    module.encoder(batch[:, None, piece.left : piece.right])[:, :, piece.keep]
+                )
+                for piece in encode_pieces(self.config, level, total, chunk)
+            ]
             found = torch.cat(pieces, 1) if pieces else batch.new_zeros((batch.shape[0], 0), dtype=torch.long)
             codes[level] = found if samples.dim() == 2 else found[0]
         return codes
@@ -89,14 +84,8 @@ class Codec(nn.Module):
         return decoder_margin(self.config, level)
 
     def decode_grid(self, level: int) -> int:
-        """Tokens per decoded piece. Pieces lie on this absolute grid, whoever decodes and whenever.
-
-        The same piece is always computed from the same tokens with the same shapes, so streamed and offline
-        audio agree in every bit, not only up to rounding (DESIGN.md §4.2). Each level's pieces are twice as long
-        as those below: its margin is about 80 tokens whatever the level, so short pieces at the top would cost
-        several times their own length.
-        """
-        return max(1, (DECODE_SPAN << level) // self.config.hops[level])
+        """Tokens per decoded piece, see :func:`engine.codec.pieces.decode_grid`."""
+        return decode_grid(self.config, level)
 
     @torch.no_grad()
     def decode_piece(self, codes: Tensor, level: int, piece: int, total: int) -> Tensor:
@@ -104,12 +93,10 @@ class Codec(nn.Module):
 
         ``codes`` int64 [N, at least min(total, (piece + 1) * grid + margin)]; ``total``: tokens of the whole.
         """
-        hop, grid, margin = self.config.hops[level], self.decode_grid(level), self.decode_margin(level)
-        start, stop = piece * grid, min((piece + 1) * grid, total)
-        left, right = max(0, start - margin), min(total, stop + margin)
+        span = decode_span(self.config, level, piece, total)
         module = self._level(level)
-        audio = module.decoder(module.bottleneck.decode(codes[:, left:right])).squeeze(1)
-        return audio[:, (start - left) * hop : (stop - left) * hop]
+        audio = module.decoder(module.bottleneck.decode(codes[:, span.left : span.right])).squeeze(1)
+        return audio[:, span.keep]
 
     @torch.no_grad()
     def decode(self, codes: Tensor, level: int) -> Tensor:

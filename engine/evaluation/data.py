@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.codec.blocks import encoder_margin
+from engine.codec.pieces import encoder_margin
 from engine.codec.vqvae import Codec
 from engine.errors import BadFormat, TooShort
 from engine.training.data import UNKNOWN, Source, list_sources, read_blocks

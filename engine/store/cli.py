@@ -178,7 +178,7 @@ def _show_memory(folder: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from engine.store.folder import read_config
+    from engine.store.files import read_config
     from engine.store.memory import memory_table
 
     rows = memory_table(read_config(folder))

@@ -17,7 +17,7 @@ import httpx2 as httpx
 
 from engine.errors import BadFormat, Busy, NoFile, NoModel, PathNotAllowed
 from engine.store.download import TIMEOUT, check_address, download, writing
-from engine.store.folder import file_digest
+from engine.store.files import file_digest
 
 LIST_NAME = "SHA256SUMS"
 MAX_LIST_BYTES = 1 << 20

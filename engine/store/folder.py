@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -20,18 +17,12 @@ from engine.codec.vqvae import Codec
 from engine.errors import NoModel
 from engine.prior.prior import Prior
 from engine.store.config import ModelConfig
-from engine.store.home import CONFIG_FILE, model_folder
-from engine.store.tensors import PIECE
+from engine.store.files import CODEC_FILE, file_digest, model_hash, prior_file, read_config, write_digests
+from engine.store.home import CONFIG_FILE, Precision, model_folder, split_precision
 
-CODEC_FILE = "codec.safetensors"
-DIGEST_FILE = "SHA256SUMS"
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 TRAINING_BUFFERS = (".bottleneck.sum", ".bottleneck.count", ".bottleneck.started")
 M = TypeVar("M", bound=nn.Module)
-
-
-def prior_file(level: int) -> str:
-    """File name of a level's prior."""
-    return f"prior_{level}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -43,18 +34,6 @@ class Model:
     priors: dict[int, Prior]
     hash: str
     folder: Path
-
-
-def read_config(folder: Path) -> ModelConfig:
-    """The validated ``model.json`` of a folder."""
-    try:
-        return ModelConfig.model_validate_json((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or CONFIG_FILE
-        raise NoModel(f"{folder / CONFIG_FILE} does not describe a model: {place}: {first['msg']}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise NoModel(f"{folder / CONFIG_FILE} cannot be read: {error}; give a model folder") from error
 
 
 def _restore(module: M, file: Path, device: str | torch.device, dtype: torch.dtype) -> M:
@@ -82,52 +61,6 @@ def _restore(module: M, file: Path, device: str | torch.device, dtype: torch.dty
     return module.eval().requires_grad_(False)
 
 
-def file_digest(path: Path, step: Callable[[int], None] | None = None) -> str:
-    """SHA-256 of a file; ``step`` gets the bytes of each piece read."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
-            if step is not None:
-                step(len(piece))
-    return digest.hexdigest()
-
-
-def write_digests(folder: Path, digests: Mapping[str, str]) -> None:
-    """Write the weight files' digests as ``sha256sum --check`` reads them."""
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(digests.items())]
-    (folder / DIGEST_FILE).write_text("".join(lines), encoding="ascii")
-
-
-def read_digests(folder: Path) -> dict[str, str]:
-    """Recorded SHA-256 by file name; empty where none were recorded. Raises NoModel for a damaged list."""
-    path = folder / DIGEST_FILE
-    if not path.is_file():
-        return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    found = [re.fullmatch(r"([0-9a-f]{64}) [ *](\S.*)", line) for line in lines if line.strip()]
-    if not all(found):
-        raise NoModel(f"{path} is damaged; delete it, or copy the model folder again")
-    return {match[2]: match[1] for match in found if match}
-
-
-def model_hash(folder: Path, levels: int) -> str:
-    """SHA-256 over the digests of the weight files that are there.
-
-    A digest recorded after its file was written is believed (:func:`read_digests`): hashing tens of gigabytes
-    at every start would take longer than loading them. ``segue models verify`` reads the files.
-    """
-    recorded = read_digests(folder)
-    since = (folder / DIGEST_FILE).stat().st_mtime_ns if recorded else 0
-    lines = []
-    for name in (CODEC_FILE, *(prior_file(level) for level in range(levels))):
-        file = folder / name
-        if file.is_file():
-            fresh = name in recorded and file.stat().st_mtime_ns <= since
-            lines.append(f"{name} {recorded[name] if fresh else file_digest(file)}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def load_codec(folder: Path, config: ModelConfig | None = None, device: str | torch.device = "cpu") -> Codec:
     """The codec of a model folder, in evaluation mode; always float32, since nearest distances decide codes."""
     with torch.device("meta"):
@@ -139,14 +72,16 @@ def load_model(
     name: str | Path = "starter",
     levels: Iterable[int] | None = None,
     device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
 ) -> Model:
-    """Load a model by name or a folder, with the priors of ``levels`` (default all) as ``dtype``.
+    """Load a model by name or a folder, with the priors of ``levels`` (default all) as ``dtype`` (default: as its
+    name says behind ``@``, else float32).
 
     Shipped and imported models have names. Memory: the tensors in ``dtype``, one more tensor while loading.
     """
     folder = model_folder(name)
     config = read_config(folder)
+    dtype = dtype or DTYPES[split_precision(name)[1]]
     priors = {}
     for level in range(len(config.priors)) if levels is None else levels:
         with torch.device("meta"):

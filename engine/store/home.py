@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 
@@ -12,6 +13,8 @@ from engine.errors import BadArguments, NoModel
 
 SHIPPED = Path(__file__).resolve().parent.parent / "models"
 CONFIG_FILE = "model.json"
+Precision = Literal["fp32", "fp16", "bf16"]  # what models can be loaded as
+PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "bf16": "bf16"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -34,11 +37,24 @@ def known_models() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def split_precision(name: str | Path) -> tuple[str, Precision]:
+    """A model's name or folder without ``@fp16``, ``@bf16`` or ``@fp32``, and that precision (default fp32).
+
+    It is part of the name, since it decides which tokens a request gives.
+    """
+    bare, _, suffix = str(name).rpartition("@")
+    return (bare, PRECISIONS[suffix]) if bare and suffix in PRECISIONS else (str(name), "fp32")
+
+
 def model_folder(name: str | Path) -> Path:
-    """Folder of a shipped or imported model by name, or the given folder; raises NoModel with the known names."""
+    """Folder of a shipped or imported model by name, or the given folder; a precision behind ``@`` does not matter.
+
+    Raises NoModel with the known names.
+    """
+    name, _ = split_precision(name)
     known = known_models()
-    if str(name) in known:
-        return known[str(name)]
+    if name in known:
+        return known[name]
     folder = Path(name).expanduser()
     if (folder / CONFIG_FILE).is_file():
         return folder

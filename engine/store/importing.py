@@ -26,13 +26,8 @@ from engine.prior.vocabulary import (
     read_label_lists,
 )
 from engine.store.config import ModelConfig
-from engine.store.folder import (
-    CODEC_FILE,
-    TRAINING_BUFFERS,
-    prior_file,
-    write_config,
-    write_digests,
-)
+from engine.store.files import CODEC_FILE, prior_file, write_digests
+from engine.store.folder import TRAINING_BUFFERS, write_config
 from engine.store.home import new_model_folder
 from engine.store.keys import TIED, hf_codec_name, hf_prior_name, openai_codec_name, openai_prior_name
 from engine.store.released import unnamed

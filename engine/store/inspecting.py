@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import NoModel, SegueError
 from engine.store.config import ModelConfig
-from engine.store.folder import CODEC_FILE, file_digest, prior_file, read_config, read_digests
+from engine.store.files import CODEC_FILE, file_digest, prior_file, read_config, read_digests
 from engine.store.home import SHIPPED
 from engine.store.importing import shapes_of
 from engine.store.safefile import read_header

@@ -14,19 +14,18 @@ from typing import Literal
 
 import torch
 
-from engine.codec.blocks import decoder_margin, encoder_margin
-from engine.codec.vqvae import DECODE_SPAN, ENCODE_CHUNK, Codec
+from engine.codec.pieces import DECODE_SPAN, ENCODE_CHUNK, decoder_margin, encoder_margin
+from engine.codec.vqvae import Codec
 from engine.errors import NoMemory
 from engine.prior.cache import cache_positions
 from engine.prior.config import PriorConfig, UpperConfig
 from engine.prior.prior import Prior
 from engine.prior.transformer import Linear
 from engine.store.config import ModelConfig
+from engine.store.home import PRECISIONS
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 ACTIVATION_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 2}
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-LOADABLE: tuple[Precision, ...] = ("fp32", "fp16", "bf16")  # what load_model can do today
 _FLOAT = 4  # the codec, its audio and the logits are always float32
 _GB = 1e9
 
@@ -145,7 +144,7 @@ def require_memory(
     precision: Precision = "fp32",
     reserve: int = 0,
     move: bool = False,
-    offered: Sequence[Precision] = LOADABLE,
+    offered: Sequence[Precision] = tuple(PRECISIONS.values()),
 ) -> MemoryPlan:
     """The plan, if it fits into ``available`` bytes; else NoMemory with the numbers and what would fit.
 
@@ -170,7 +169,8 @@ def require_memory(
     fitting = next((other for other in others if other.fits), None)
     least = min(others, key=lambda other: other.needed, default=wanted)
     advice = (
-        f"it would fit as {fitting.precision}{_turns(fitting)}: it {fitting.describe()}"
+        f"it would fit as {fitting.precision}{_turns(fitting)} (write @{fitting.precision} behind its name): it "
+        f"{fitting.describe()}"
         if fitting is not None
         else f"at the least it {least.describe()}, so free some memory or choose a smaller model"
     )

@@ -8,8 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from engine.codec.blocks import decoder_margin, encoder_margin
 from engine.codec.config import CodecConfig, released
+from engine.codec.pieces import decoder_margin, encoder_margin
 from engine.codec.vqvae import Codec
 from tests.store.tables import released_table
 

@@ -26,7 +26,8 @@ from engine.prior.prior import Prior
 from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
 from engine.store import ModelConfig, load_model
-from engine.store.memory import DTYPES, LOADABLE, Precision, memory_table, plan_memory, require_memory
+from engine.store.folder import DTYPES
+from engine.store.memory import Precision, memory_table, plan_memory, require_memory
 from engine.store.released import released_model
 from tests.prior.build import ARTISTS, GENRES, prior_config, tiny_model
 
@@ -204,13 +205,13 @@ def test_moving_leaves_the_largest_one_on_the_device(five: ModelConfig) -> None:
     [
         ({"available": 20 * GB},
          r"^the model '5b' needs 33\.2 GB as fp32 \(weights 28\.1, caches 3\.5, activations 1\.6\) and 20\.0 GB are "
-         r"free; it would fit as fp16 with 1 lane: it needs 16\.6 GB as fp16 \(weights 14\.1, caches 1\.7, "
+         r"free; it would fit as fp16 with 1 lane \(write @fp16 behind its name\): it needs 16\.6 GB as fp16 \(weights 14\.1, caches 1\.7, "
          r"activations 0\.8\)$"),
         ({"available": 4 * GB},
          r"and 4\.0 GB are free; at the least it needs 16\.6 GB as fp16 .*, so free some memory or choose a smaller "
          r"model$"),
         ({"available": 16 * GB, "precision": "fp16", "move": True, "lanes": 3},
-         r"needs 17\.7 GB as fp16 with levels moved in turn with 3 lanes .*; it would fit as fp16 with 1 lane: "
+         r"needs 17\.7 GB as fp16 with levels moved in turn with 3 lanes .*; it would fit as fp16 with 1 lane \(write @fp16 behind its name\): "
          r"it needs 14\.6 GB as fp16 with levels moved in turn"),
         ({"available": 17 * GB, "precision": "fp16", "reserve": GB},
          r"needs 17\.6 GB as fp16 \(weights 14\.1, caches 1\.7, activations 0\.8, device 1\.0\) and 17\.0 GB are free"),
@@ -232,8 +233,8 @@ def test_a_plan_that_fits_is_given_back(five: ModelConfig) -> None:
 def test_every_precision_that_is_offered_samples() -> None:
     """Logits of the shipped top prior after ten tokens, halved precisions against single."""
     found = {}
-    for precision in LOADABLE:
-        backend = TorchBackend(load_model("starter", levels=[2], dtype=DTYPES[precision]))
+    for precision in DTYPES:
+        backend = TorchBackend(load_model(f"starter@{precision}", levels=[2]))
         runner = backend.runner(2, 1)
         prefix = np.arange(10, dtype=np.int64)[None]
         runner.begin(WindowInput(prefix, None, (Style(),), 60 * 44100, 0))
@@ -252,7 +253,7 @@ def test_the_host_refuses_before_it_loads(tmp_path: Path, monkeypatch: pytest.Mo
         load_backend(str(tmp_path))
     free.available = 20 * GB
     with pytest.raises(NoModel, match=r"\.safetensors is missing"):
-        load_backend(str(tmp_path), precision="bf16")
+        load_backend(f"{tmp_path}@bf16")
 
 
 def test_the_table_has_every_precision(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from bridge.cli import segue
 from engine.errors import NoModel
 from engine.store import load_model, model_folder
-from engine.store.folder import model_hash
+from engine.store.files import model_hash
 from tests.prior.build import tiny_model
 
 
