@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -54,19 +54,16 @@ _GOODBYE_SECONDS = 0.4  # for a job to let go of its files when the bridge is go
 
 
 class EngineOptions(Frozen):
-    """How the process behaves. ``threads``: of torch; ``precision``: of the weights, see :func:`load_backend` for
-    both; ``nice``: added to the priority."""
+    """How the process behaves. ``threads``: of torch, see :func:`load_backend`; ``nice``: added to the priority."""
 
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     threads: Annotated[int, Field(ge=1, le=256)] = SAMPLING_THREADS
     nice: Annotated[int, Field(ge=0, le=19)] = 0
     name: str = "segue-engine"
 
 
-def load_backend(
-    name: str, threads: int = SAMPLING_THREADS, precision: Literal["fp32", "fp16", "bf16"] = "fp32"
-) -> Backend:
-    """The model ``name`` (shipped, imported, or a folder) behind the torch backend, on the CPU.
+def load_backend(name: str, threads: int = SAMPLING_THREADS) -> Backend:
+    """The model ``name`` (shipped, imported, or a folder; ``@fp16`` or ``@bf16`` behind it for half precision)
+    behind the torch backend, on the CPU.
 
     Raises :class:`NoModel`, or :class:`NoMemory` before anything is loaded that there is no room for.
 
@@ -79,12 +76,13 @@ def load_backend(
 
     from engine.backends.torch_backend import TorchBackend
     from engine.store import load_model, model_folder, read_config
-    from engine.store.memory import DTYPES, require_memory
+    from engine.store.home import split_precision
+    from engine.store.memory import require_memory
 
     torch.set_num_threads(threads)
     config = read_config(model_folder(name))
-    require_memory(config, psutil.virtual_memory().available, precision=precision)
-    return TorchBackend(load_model(name, dtype=DTYPES[precision]))
+    require_memory(config, psutil.virtual_memory().available, precision=split_precision(name)[1])
+    return TorchBackend(load_model(name))
 
 
 def main(connection: Connection, options: dict[str, Any]) -> None:
@@ -95,8 +93,7 @@ def main(connection: Connection, options: dict[str, Any]) -> None:
     )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the bridge decides
     _present(settings)
-    load = functools.partial(load_backend, threads=settings.threads, precision=settings.precision)
-    host = EngineHost(connection, load)
+    host = EngineHost(connection, functools.partial(load_backend, threads=settings.threads))
     host.run()
     leave(0)
 

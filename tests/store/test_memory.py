@@ -205,13 +205,15 @@ def test_moving_leaves_the_largest_one_on_the_device(five: ModelConfig) -> None:
     [
         ({"available": 20 * GB},
          r"^the model '5b' needs 33\.2 GB as fp32 \(weights 28\.1, caches 3\.5, activations 1\.6\) and 20\.0 GB are "
-         r"free; it would fit as fp16 with 1 lane \(write @fp16 behind its name\): it needs 16\.6 GB as fp16 \(weights 14\.1, caches 1\.7, "
+         r"free; it would fit as fp16 with 1 lane \(write @fp16 behind its name\): "
+         r"it needs 16\.6 GB as fp16 \(weights 14\.1, caches 1\.7, "
          r"activations 0\.8\)$"),
         ({"available": 4 * GB},
          r"and 4\.0 GB are free; at the least it needs 16\.6 GB as fp16 .*, so free some memory or choose a smaller "
          r"model$"),
         ({"available": 16 * GB, "precision": "fp16", "move": True, "lanes": 3},
-         r"needs 17\.7 GB as fp16 with levels moved in turn with 3 lanes .*; it would fit as fp16 with 1 lane \(write @fp16 behind its name\): "
+         r"needs 17\.7 GB as fp16 with levels moved in turn with 3 lanes .*; "
+         r"it would fit as fp16 with 1 lane \(write @fp16 behind its name\): "
          r"it needs 14\.6 GB as fp16 with levels moved in turn"),
         ({"available": 17 * GB, "precision": "fp16", "reserve": GB},
          r"needs 17\.6 GB as fp16 \(weights 14\.1, caches 1\.7, activations 0\.8, device 1\.0\) and 17\.0 GB are free"),
