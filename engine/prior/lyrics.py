@@ -31,7 +31,7 @@ class LyricEncoder(nn.Module):
         nn.init.normal_(self.out.weight, std=0.02 * config.init_scale)
 
     def forward(self, characters: Tensor) -> Tensor:
-        start = self.start.unsqueeze(0).expand(len(characters), -1, -1)
+        start = self.start.unsqueeze(0).expand(characters.shape[0], -1, -1)
         x = torch.cat((start, self.embed[characters[:, :-1]]), 1) + self.position
         return self.norm(self.project(self.transformer(x)))
 

@@ -1,0 +1,210 @@
+"""Writing graphs: example inputs, torch's exporter, checks on what came out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from engine.codec.vqvae import Codec
+from engine.errors import BadFormat
+from engine.prior.config import Shape
+from engine.prior.patterns import Kind
+from engine.prior.prior import Prior
+from export.onnx.layers import NAMES, RowGraph, StepGraph, layers_of
+from export.onnx.surroundings import ConditionGraph, DecoderGraph, EncoderGraph
+from export.onnx.weights import point_into
+
+LANES = Dim("lanes", min=1, max=1024)
+FORBIDDEN = {
+    "Loop",
+    "If",
+    "Scan",
+}  # they keep a graph from being captured, and ONNX Runtime from planning memory
+INLINE_LIMIT = 1 << 20  # bytes that a graph may hold itself: masks and scales, never weights
+PREFIX = ("prior.", "codec.")  # what the graphs' modules call the module whose weights are stored
+OPSET = 20
+
+
+def cache_shape(shape: Shape, kind: Kind, layers: int, lanes: int) -> tuple[int, ...]:
+    """Shape of the cache of one kind, all its layers; see :mod:`export.onnx.layers`."""
+    d = shape.attn_width // shape.heads
+    if kind is Kind.COLUMN:
+        return (shape.block_ctx, layers, 2, lanes, shape.heads, shape.blocks, d)
+    positions = {
+        Kind.ROW: shape.block_ctx,
+        Kind.PREVIOUS_ROW: shape.block_ctx,
+        Kind.DENSE: shape.ctx,
+        Kind.PRIME: shape.prime,
+        Kind.LYRICS: shape.source,
+    }[kind]
+    return (layers, 2, lanes, shape.heads, positions, d)
+
+
+def _cache_inputs(prior: Prior, step: bool, lanes: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    caches: dict[str, Tensor] = {}
+    dynamic: dict[str, Any] = {}
+    for kind, numbers in layers_of(prior).items():
+        if kind is Kind.ROW and not step:
+            continue
+        size = cache_shape(prior.config.shape, kind, len(numbers), lanes)
+        one_column = kind is Kind.COLUMN and step
+        caches[NAMES[kind]] = torch.randn(size[1:] if one_column else size)
+        dynamic[NAMES[kind]] = {3 if kind is Kind.COLUMN and not step else 2: LANES}
+    return caches, dynamic
+
+
+def _mask_inputs(prior: Prior, step: bool) -> dict[str, Tensor]:
+    shape = prior.config.shape
+    sizes = {
+        Kind.ROW: shape.block_ctx if step else 0,
+        Kind.COLUMN: shape.blocks,
+        Kind.DENSE: shape.ctx,
+        Kind.PRIME: shape.prime,
+    }
+    masks = {NAMES[kind]: torch.zeros(sizes[kind]) for kind in layers_of(prior) if sizes.get(kind)}
+    if Kind.PRIME in layers_of(prior):
+        masks["own_prime"] = torch.zeros(1 if step else shape.block_ctx)
+    return masks
+
+
+def write_step(prior: Prior, path: Path, weights: Path) -> None:
+    """The graph of one step, see :class:`StepGraph`; ``mask_NAME`` and ``new_NAME`` go with the cache NAME."""
+    caches, dynamic = _cache_inputs(prior, True, 2)
+    masks = _mask_inputs(prior, True)
+    width = prior.config.width
+    arguments = {
+        "previous": torch.zeros(2, dtype=torch.int64),
+        "position": torch.tensor(3),
+        "added": torch.randn(2, width),
+        "caches": caches,
+        "masks": masks,
+    }
+    shapes = {
+        "previous": {0: LANES},
+        "position": {},
+        "added": {0: LANES},
+        "caches": dynamic,
+        "masks": {name: {} for name in masks},
+    }
+    names = ["previous", "position", "added", *caches, *(f"mask_{name}" for name in masks)]
+    _write(StepGraph(prior), arguments, shapes, names, _outputs(prior), path, weights)
+
+
+def write_row(prior: Prior, path: Path, weights: Path) -> None:
+    """The graph of one row of prefill, see :class:`RowGraph`."""
+    caches, dynamic = _cache_inputs(prior, False, 2)
+    masks = _mask_inputs(prior, False)
+    shape = prior.config.shape
+    arguments = {
+        "ids": torch.zeros(2, shape.block_ctx, dtype=torch.int64),
+        "start": torch.randn(2, shape.width),
+        "first": torch.ones(()),
+        "row": torch.tensor(1),
+        "last": torch.tensor(2),
+        "added": torch.randn(2, shape.block_ctx, shape.width),
+        "caches": caches,
+        "masks": masks,
+    }
+    shapes: dict[str, Any] = {
+        name: {0: LANES} if name in ("ids", "start", "added") else {} for name in arguments
+    }
+    shapes |= {"caches": dynamic, "masks": {name: {} for name in masks}}
+    names = ["ids", "start", "first", "row", "last", "added", *caches, *(f"mask_{name}" for name in masks)]
+    _write(RowGraph(prior), arguments, shapes, names, _outputs(prior), path, weights)
+
+
+def _outputs(prior: Prior) -> list[str]:
+    # In the order in which the layers first meet each kind, as the module makes them.
+    order = dict.fromkeys(kind for kind in prior.config.kinds if kind is not Kind.LYRICS)
+    return ["logits", *(f"new_{NAMES[kind]}" for kind in order)]
+
+
+def write_conditions(prior: Prior, path: Path, weights: Path) -> bool:
+    """The graph of a window's conditions, see :class:`ConditionGraph`; False for a prior that has none."""
+    config = prior.config
+    inputs: dict[str, Tensor] = {}
+    shapes: dict[str, Any] = {}
+    outputs = []
+    if config.artists:
+        inputs |= {"artists": torch.rand(2, config.artists), "genres": torch.rand(2, config.genres)}
+        outputs.append("start")
+        if config.time is not None:
+            inputs |= {
+                "total": torch.full((2,), config.time.min_seconds * config.sample_rate),
+                "offset": torch.zeros(2),
+            }
+            outputs.append("added")
+    shapes |= {name: {0: LANES} for name in inputs}
+    if config.upper is not None:
+        inputs["upper"] = torch.zeros(2, 8, dtype=torch.int64)
+        shapes["upper"] = {0: LANES, 1: Dim("upper_tokens", min=2, max=config.n_ctx // config.upper.ratio)}
+        outputs.append("added")
+    if config.lyrics is not None and config.lyrics.encoder is not None:
+        inputs["characters"] = torch.zeros(2, config.lyrics.tokens, dtype=torch.int64)
+        shapes["characters"] = {0: LANES}
+        outputs.append("lyrics")
+    if not inputs:
+        return False
+    _write(
+        ConditionGraph(prior), {"inputs": inputs}, {"inputs": shapes}, list(inputs), outputs, path, weights
+    )
+    return True
+
+
+def write_codec(codec: Codec, level: int, encoder: Path, decoder: Path, weights: Path) -> None:
+    """Encoder and decoder of one level; any number of tokens."""
+    tokens = Dim("tokens", min=2, max=1 << 24)
+    hop = codec.config.hops[level]
+    samples = torch.randn(2, 8 * hop)
+    _write(
+        EncoderGraph(codec, level),
+        {"samples": samples},
+        {"samples": {0: LANES, 1: hop * tokens}},
+        ["samples"],
+        ["codes"],
+        encoder,
+        weights,
+    )
+    codes = torch.zeros(2, 8, dtype=torch.int64)
+    lengths = {"codes": {0: LANES, 1: tokens}}
+    _write(DecoderGraph(codec, level), {"codes": codes}, lengths, ["codes"], ["samples"], decoder, weights)
+
+
+def _write(
+    module: nn.Module,
+    arguments: dict[str, Any],
+    shapes: dict[str, Any],
+    inputs: list[str],
+    outputs: list[str],
+    path: Path,
+    weights: Path,
+) -> None:
+    traced = torch.export.export(module.eval(), (), arguments, dynamic_shapes=shapes, strict=False)
+    program = torch.onnx.export(
+        traced, input_names=inputs, output_names=outputs, opset_version=OPSET, dynamo=True, verbose=False
+    )
+    assert program is not None
+    model = program.model_proto
+    del model.graph.value_info[:]  # shapes of the example's lanes, which mislead what reads the graph later
+    model.producer_name, model.producer_version, model.doc_string = "segue", "", ""
+    found = [value.name for value in model.graph.input], [value.name for value in model.graph.output]
+    if found != (inputs, outputs):
+        raise BadFormat(f"the graph '{path.name}' came out with {found}, not {(inputs, outputs)}")
+    bad = FORBIDDEN & set(Counter(node.op_type for node in model.graph.node))
+    if bad:
+        raise BadFormat(f"the graph '{path.name}' holds {', '.join(sorted(bad))}; it must be straight")
+    for node in model.graph.node:  # where in this machine's source each came from
+        del node.metadata_props[:]
+        node.doc_string = ""
+    left = point_into(model, weights, PREFIX)
+    if left > INLINE_LIMIT:
+        raise BadFormat(
+            f"the graph '{path.name}' would hold {left} bytes of its own; at most {INLINE_LIMIT} are allowed"
+        )
+    onnx.save(model, path)
