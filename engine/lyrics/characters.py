@@ -60,11 +60,13 @@ def decode(ids: Iterable[int], version: Version) -> str:
 
 
 def _ascii(character: str) -> str:
-    from unidecode import unidecode
+    # The tables of Unidecode, which the released models' lyrics went through, under a licence that lets any program
+    # use them; newer spellings of a few characters (some kana among them) are missing.
+    from text_unidecode import unidecode
 
     if unicodedata.category(character) == "Cs":  # half of a character: nothing can be made of it
         return ""
-    return unidecode(character)
+    return unidecode(character).replace("[?]", "")  # what it writes for a character it does not know
 
 
 def _notes(text: str, into: Mapping[str, str]) -> Iterable[str]:

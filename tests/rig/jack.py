@@ -170,7 +170,9 @@ class Recorder:
         import jack
 
         while not self._closing:
-            with contextlib.suppress(jack.JackError):  # a port not yet active, or gone while it was asked about
+            with contextlib.suppress(
+                jack.JackError
+            ):  # a port not yet active, or gone while it was asked about
                 for source in self._client.get_ports(r"^Segue.*:out_0$", is_audio=True, is_output=True):
                     if not self._joined(source):
                         self._client.connect(source, self._port)
