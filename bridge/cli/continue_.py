@@ -26,7 +26,7 @@ MIN_CHUNK, MAX_CHUNK = 64, 1 << 20
 @length_options
 @style_option
 @click.option(
-    "--then", multiple=True, help='Another style from a bar on, "5:dub", or from a time on, "8s:dub".'
+    "--then", multiple=True, help='Another style from a bar on, "5:reggae", or from a time on, "8s:reggae".'
 )
 @lyrics_option
 @click.option("--song-length", type=float, default=None, help="Length of the whole song in seconds.")

@@ -28,7 +28,7 @@ from engine.errors import OutOfRange
 @style_option
 @lyrics_option
 @click.option(
-    "--then", multiple=True, help='Another style from a bar on, "5:dub", or from a time on, "8s:dub".'
+    "--then", multiple=True, help='Another style from a bar on, "5:reggae", or from a time on, "8s:reggae".'
 )
 @click.option("--song-length", type=float, default=None, help="Length of the whole song in seconds.")
 @click.option("--song-at", type=float, default=None, help="Where in the song it begins, in seconds.")

@@ -199,13 +199,13 @@ def _style(name: str, backend: Backend, parent: Take | None) -> Style:
 def _changes(
     then: tuple[str, ...], backend: Backend, bpm: float | None, frames: int
 ) -> tuple[StyleChange, ...]:
-    """``5:dub`` is dub from bar 5 on, ``8s:house:0.7+dub`` a mix from 8 seconds on."""
+    """``5:reggae`` is reggae from bar 5 on, ``8s:house:0.7+reggae`` a mix from 8 seconds on."""
     config, changes = backend.config, []
     for text in then:
         place, colon, name = text.partition(":")
         if not colon or not name.strip():
             raise BadArguments(
-                f"--then is '{text}'; write a bar or seconds and a style, such as 5:dub or 8s:dub"
+                f"--then is '{text}'; write a bar or seconds and a style, such as 5:reggae or 8s:reggae"
             )
         at = frame_at(place, "--then", bpm, config.rate)
         if at >= frames:

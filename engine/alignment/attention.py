@@ -12,6 +12,7 @@ from engine.errors import BadArguments, BadFormat
 from engine.lyrics import SongLyrics, song_lyrics, window_ids
 from engine.prior.labels import Labels, make_labels
 from engine.prior.prior import Prior
+from engine.request import Request, Style
 from engine.sampling.plan import hop_tokens, window_starts
 from engine.sampling.song import song_span
 from engine.store import Model
@@ -60,7 +61,6 @@ def take_attention(model: Model, take: Take) -> TakeAttention:
     hop = config.hops[config.top]
     seam = take.info.prime_tokens[config.top] * hop - head.overhang
     total, offset = song_span(config, head.request, head.prime_frames - seam, seam)
-    labels = make_labels(head.request.style, total, offset, config.vocabulary(config.top))
     n_ctx = prior.config.n_ctx
     step = hop_tokens(n_ctx, head.request.sampling.top.hop_fraction, None)
     matrix = np.zeros((codes.size, song.ids.size), np.float32)
@@ -68,11 +68,19 @@ def take_attention(model: Model, take: Take) -> TakeAttention:
         at = offset + start * hop
         ids, places = window_ids(song, total, at, prior.config.window_samples)
         window = codes[start : start + n_ctx]
-        found = _window(prior, window, labels.at(at), ids)
+        style = _style_at(head.request, (start + window.size) * hop - seam)
+        labels = make_labels(style, total, at, config.vocabulary(config.top))
+        found = _window(prior, window, labels, ids)
         inside = places >= 0
         matrix[start : start + window.size] = 0.0
         matrix[start : start + window.size, places[inside]] = found[: window.size, inside]
     return TakeAttention(song, matrix, seam, hop, config.rate)
+
+
+def _style_at(request: Request, frame: int) -> Style:
+    """The style that holds just before sample ``frame`` of the continuation: that of a window which ends there."""
+    held = [change.style for change in request.style_changes if change.at_frame < frame]
+    return held[-1] if held else request.style
 
 
 def _window(

@@ -86,7 +86,7 @@ def test_a_style_from_a_bar_on(tiny: Path, riff: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("then", "sentence"),
     [
-        ("dub", "--then is 'dub'; write a bar or seconds and a style, such as 5:dub or 8s:dub"),
+        ("dub", "--then is 'dub'; write a bar or seconds and a style, such as 5:reggae or 8s:reggae"),
         ("x:dub", "--then is 'x'; write a bar such as 5, or seconds such as 2.5s"),
         ("0:dub", "--then is bar 0; the first bar of a continuation is 1"),
         ("3:dub", "--then 3:dub lies at 2.00 s; the continuation ends at 2.00 s"),
