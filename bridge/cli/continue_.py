@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridge.cli.making import figures, line, loaded, make, takes_folder, tell_notes
-from bridge.cli.options import json_option, length_options, lyrics_option, style_option
+from bridge.cli.options import json_option, length_options, lyrics_option, model_option, style_option
 from bridge.cli.wishes import checked_source, model_of, resolved, wanted, wish_of
 from bridge.osc.addresses import MAX_TAKES
 from engine.errors import OutOfRange
@@ -37,9 +37,7 @@ MIN_CHUNK, MAX_CHUNK = 64, 1 << 20
     "--seed", type=int, default=None, help="Seed; the same one gives the same take. [default: a new one]"
 )
 @click.option("--fidelity", default=str(Fidelity.FULL), show_default=True, help="draft, fine or full.")
-@click.option(
-    "--model", default=None, help="Model, by name or folder. [default: starter, or that of the take]"
-)
+@model_option
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Takes folder.")
 @click.option("--start", type=float, default=0.0, help="Where the prime begins in the file, in seconds.")
 @click.option(

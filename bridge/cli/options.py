@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
+from engine.backends.choose import Wanted
 from engine.request import Fidelity
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -33,7 +34,30 @@ seed_option = click.option(
 fidelity_option = click.option(
     "--fidelity", default=str(Fidelity.FULL), show_default=True, help="draft, fine or full."
 )
-model_option = click.option(
+_BACKEND = "segue.backend"  # where the choice lies in click's context
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: Wanted) -> None:
+    context.meta[_BACKEND] = value
+
+
+def chosen_backend() -> Wanted:
+    """What ``--backend`` says for the command that is running; auto outside one."""
+    context = click.get_current_context(silent=True)
+    return "auto" if context is None else context.meta.get(_BACKEND, "auto")
+
+
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(get_args(Wanted)),
+    default="auto",
+    show_default=True,
+    envvar="SEGUE_BACKEND",
+    expose_value=False,
+    callback=_remember,
+    help="What runs the model; auto: ONNX Runtime where model and machine have it.",
+)
+_MODEL = click.option(
     "--model", default=None, help="Model, by name or folder. [default: starter, or that of the take]"
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print figures as JSON.")
@@ -70,5 +94,6 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
+model_option = together(_MODEL, backend_option)
 length_options = together(_BARS, _SECONDS, _BPM)
 prime_options = together(_START, _LENGTH, *_SONG)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from bridge.cli.folders import default_takes
+from bridge.cli.options import backend_option, chosen_backend
 from bridge.cli.version import version
 from bridge.once import Errand, style_of_riff
 from bridge.osc.addresses import DEFAULT_PORT
@@ -30,6 +31,7 @@ PIPED_COLUMNS = 240  # paths stay whole where nobody sees a terminal
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="UDP port for OSC; 0 takes a free one.")
 @click.option("--device", default=None, help="Sound output: part of a device's name, file:PATH, or none.")
 @click.option("--model", default="starter", show_default=True, help="Model, by name or folder.")
+@backend_option
 @click.option("--takes", type=click.Path(path_type=Path), default=None, help="Takes folder.")
 @click.option(
     "--allow", type=click.Path(path_type=Path), multiple=True, help="Folder open to clients on other hosts."
@@ -65,7 +67,7 @@ def serve(
         host=host,
         port=port,
         takes=folder,
-        engine=EngineSetup(model=model),
+        engine=EngineSetup(model=model, options={"backend": chosen_backend()}),
         sound=SoundSetup(device, folder / f"playback_{datetime.now():%Y-%m-%d_%H%M%S}.wav"),
         roots=tuple(root.expanduser().resolve() for root in allow),
         version=(number, commit.strip("()")),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, ValidationError
 
 from engine.backends import SAMPLING_THREADS
+from engine.backends.choose import Wanted, open_backend
 from engine.errors import BadArguments, NoJob, NotReady, SegueError
 from engine.host.failures import named
 from engine.host.primes import PrimeShelf
@@ -54,35 +55,13 @@ _GOODBYE_SECONDS = 0.4  # for a job to let go of its files when the bridge is go
 
 
 class EngineOptions(Frozen):
-    """How the process behaves. ``threads``: of torch, see :func:`load_backend`; ``nice``: added to the priority."""
+    """How the process behaves. ``threads``, ``backend``: see :func:`engine.backends.choose.open_backend`; ``nice``:
+    added to the priority."""
 
     threads: Annotated[int, Field(ge=1, le=256)] = SAMPLING_THREADS
+    backend: Wanted = "auto"
     nice: Annotated[int, Field(ge=0, le=19)] = 0
     name: str = "segue-engine"
-
-
-def load_backend(name: str, threads: int = SAMPLING_THREADS) -> Backend:
-    """The model ``name`` (shipped, imported, or a folder; ``@fp16`` or ``@bf16`` behind it for half precision)
-    behind the torch backend, on the CPU.
-
-    Raises :class:`NoModel`, or :class:`NoMemory` before anything is loaded that there is no room for.
-
-    Torch is set to ``threads`` threads. Sums round differently on another number of them, and then a token now
-    and again comes out otherwise: the same request gives the same take only with the same number everywhere,
-    whatever the machine or the environment says. One token's matrices are too small to share out in any case.
-    """
-    import psutil
-    import torch
-
-    from engine.backends.torch_backend import TorchBackend
-    from engine.store import load_model, model_folder, read_config
-    from engine.store.home import split_precision
-    from engine.store.memory import require_memory
-
-    torch.set_num_threads(threads)
-    config = read_config(model_folder(name))
-    require_memory(config, psutil.virtual_memory().available, precision=split_precision(name)[1])
-    return TorchBackend(load_model(name))
 
 
 def main(connection: Connection, options: dict[str, Any]) -> None:
@@ -93,7 +72,9 @@ def main(connection: Connection, options: dict[str, Any]) -> None:
     )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the bridge decides
     _present(settings)
-    host = EngineHost(connection, functools.partial(load_backend, threads=settings.threads))
+    host = EngineHost(
+        connection, functools.partial(open_backend, wanted=settings.backend, threads=settings.threads)
+    )
     host.run()
     leave(0)
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+import psutil
 import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from bridge.cli import segue
+from engine.backends.choose import open_backend
 from engine.backends.onnx_backend import MANIFEST, OnnxBackend
 from engine.backends.onnx_runner import LevelSessions, OnnxRunner
 from engine.backends.protocol import WindowInput
 from engine.backends.torch_backend import TorchBackend, TorchRunner
-from engine.errors import BadFormat, NoModel
+from engine.errors import BadFormat, NoMemory, NoModel
 from engine.prior.config import EncoderConfig, LyricsConfig
 from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
@@ -135,16 +141,48 @@ def test_graphs_are_straight_small_and_share_the_models_weights(exported: Path) 
     assert weights > 0
 
 
-def test_no_graph_imports_torch(exported: Path) -> None:
-    import subprocess
-    import sys
+def test_the_engine_makes_takes_of_an_exported_model_without_torch(exported: Path, tmp_path: Path) -> None:
+    """Everything that the engine process does for a take, in a process of its own."""
+    script = f"""
+import sys
+from pathlib import Path
+import numpy as np, soundfile
+import engine.host.process
+from engine.backends.choose import open_backend
+from engine.host.jobs import run_request
+from engine.request import PrimeRef, Request
+soundfile.write({str(tmp_path / "riff.wav")!r}, 0.3 * np.sin(np.arange(30000) / 15), 44100)
+backend = open_backend({str(exported)!r})
+request = Request(model={str(exported)!r}, prime=PrimeRef(path={str(tmp_path / "riff.wav")!r}), frames=9000)
+(take,) = run_request(backend, request, folder={str(tmp_path / "takes")!r})
+print(take.info.frames, type(backend).__name__, sorted(m for m in sys.modules if m in ("torch", "onnxruntime")))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split(maxsplit=2) == ["9000", "OnnxBackend", "['onnxruntime']\n"], done.stderr
 
-    script = (
-        "import sys; from engine.backends.onnx_backend import OnnxBackend; "
-        f"b = OnnxBackend({str(exported)!r}); b.runner(2, 1); print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+
+def test_the_backend_is_chosen_by_wish_and_by_what_is_there(
+    exported: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = tmp_path / "bare"
+    tiny_model(bare)
+    assert isinstance(open_backend(str(exported)), OnnxBackend)
+    assert isinstance(open_backend(str(exported), "torch"), TorchBackend)
+    assert isinstance(open_backend(str(bare)), TorchBackend)
+    with pytest.raises(NoModel, match="has no ONNX graphs; write them with: segue export onnx bare"):
+        open_backend(str(bare), "onnx")
+    assert isinstance(open_backend(f"{exported}@bf16", "onnx"), TorchBackend)
+    assert "ONNX Runtime runs in single precision only; torch runs" in caplog.text
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert isinstance(open_backend(str(exported)), TorchBackend)
+    assert isinstance(open_backend(str(exported), "onnx"), TorchBackend)
+    assert "ONNX Runtime is not installed (pip install onnxruntime); torch runs" in caplog.text
+
+
+def test_a_card_too_small_is_told_before_loading(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    with pytest.raises(NoMemory, match=r"GB and 0\.0 GB are free; torch in half precision needs less"):
+        open_backend(str(exported), "onnx")
 
 
 def test_what_does_not_fit_together_is_named(exported: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.backends.choose import open_backend
 from engine.backends.torch_backend import TorchBackend
 from engine.errors import BadFormat, Cancelled, DiskFull, OutOfRange, SegueError
 from engine.events import Event
@@ -18,7 +19,6 @@ from engine.host.failures import named
 from engine.host.feeder import RingFeeder
 from engine.host.jobs import JobEvent, TakeFinished, TakeProgress, TakeStarted, run_request
 from engine.host.primes import PrimeShelf
-from engine.host.process import load_backend
 from engine.host.protocol import Generate, JobFailed, TakeDone
 from engine.request import MAX_SEED, Fidelity, PrimeRef, Sampling
 from engine.ring import Ring, ring_name
@@ -30,7 +30,7 @@ SECONDS = 0.25
 
 @pytest.fixture(scope="module")
 def backend(tiny_model: Path) -> TorchBackend:
-    return load_backend(str(tiny_model))
+    return open_backend(str(tiny_model))
 
 
 def samples(take) -> np.ndarray:
@@ -164,7 +164,7 @@ def test_a_take_is_resumed_by_its_own_request_and_model_only(
     assert (
         other.value.message == f"the take in '{folder}' was made by another request; resume it with its own"
     )
-    retrained = load_backend(str(make_tiny_model(tmp_path / "retrained", seed=5)))
+    retrained = open_backend(str(make_tiny_model(tmp_path / "retrained", seed=5)))
     with pytest.raises(BadFormat) as weights:
         run_request(retrained, request, folder=tmp_path / "t", resume=[folder])
     assert weights.value.message == (
@@ -231,7 +231,7 @@ def serve_broken(connection, options) -> None:
     """An engine process whose sampling has a bug."""
     from engine.host.process import EngineHost, leave
 
-    EngineHost(connection, load_backend, sampler=broken_sampler).run()
+    EngineHost(connection, open_backend, sampler=broken_sampler).run()
     leave(0)
 
 
@@ -292,5 +292,5 @@ def test_sampling_runs_on_one_thread_whatever_torch_was_set_to(tiny_model: Path)
     import torch
 
     torch.set_num_threads(2)
-    load_backend(str(tiny_model))
+    open_backend(str(tiny_model))
     assert torch.get_num_threads() == 1

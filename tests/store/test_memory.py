@@ -16,10 +16,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from engine.backends.choose import open_backend
 from engine.backends.protocol import WindowInput
 from engine.backends.torch_backend import TorchBackend
 from engine.errors import NoMemory, NoModel
-from engine.host.process import load_backend
 from engine.prior.config import EncoderConfig, LyricsConfig, PriorConfig
 from engine.prior.labels import make_labels
 from engine.prior.prior import Prior
@@ -252,10 +252,10 @@ def test_the_host_refuses_before_it_loads(tmp_path: Path, monkeypatch: pytest.Mo
     free = types.SimpleNamespace(available=8 * GB)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     with pytest.raises(NoMemory, match=r"the model '5b' needs 33\.2 GB as fp32 .* and 8\.0 GB are free"):
-        load_backend(str(tmp_path))
+        open_backend(str(tmp_path))
     free.available = 20 * GB
     with pytest.raises(NoModel, match=r"\.safetensors is missing"):
-        load_backend(f"{tmp_path}@bf16")
+        open_backend(f"{tmp_path}@bf16")
 
 
 def test_the_table_has_every_precision(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""Which runtime a model is run by: what the user wants, and what the machine and the model folder have."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from typing import Literal
+
+from engine.backends import SAMPLING_THREADS
+from engine.backends.protocol import Backend
+from engine.errors import NoMemory
+from engine.store import model_folder, read_config
+from engine.store.files import CODEC_FILE, prior_file
+from engine.store.home import split_precision
+
+Wanted = Literal["auto", "torch", "onnx"]
+_GRAPH_COPIES = 2  # of a level's weights, in float32: one in the step graph, one in the row graph
+_log = logging.getLogger(__name__)
+
+
+def open_backend(name: str, wanted: Wanted = "auto", threads: int = SAMPLING_THREADS) -> Backend:
+    """The model ``name`` (shipped, imported, or a folder; ``@fp16`` or ``@bf16`` behind it for half precision) behind
+    a backend, on the CPU.
+
+    ``auto`` takes ONNX Runtime where it is installed and the model was exported, else torch. Where ONNX Runtime is
+    wanted and missing, torch takes its place and a line says so. Raises NoModel, BadFormat for graphs that do not
+    fit the weights, NoMemory before anything is loaded that there is no room for.
+
+    Torch is set to ``threads`` threads. Sums round differently on another number of them, and then a token now
+    and again comes out otherwise: the same request gives the same take only with the same number everywhere,
+    whatever the machine or the environment says. One token's matrices are too small to share out in any case.
+    """
+    folder = model_folder(name)
+    half = split_precision(name)[1] != "fp32"
+    runtime = importlib.util.find_spec("onnxruntime") is not None
+    if wanted == "onnx" and (half or not runtime):
+        why = "runs in single precision only" if half else "is not installed (pip install onnxruntime)"
+        _log.warning("ONNX Runtime %s; torch runs %s", why, name)
+    exported = (folder / "onnx.json").is_file()
+    if wanted == "torch" or half or not runtime or (wanted == "auto" and not exported):
+        return _torch(name, threads)
+    from engine.backends.onnx_backend import OnnxBackend
+
+    _require_room(name)
+    return OnnxBackend(folder)
+
+
+def _torch(name: str, threads: int) -> Backend:
+    import psutil
+    import torch
+
+    from engine.backends.torch_backend import TorchBackend
+    from engine.store import load_model
+    from engine.store.memory import require_memory
+
+    torch.set_num_threads(threads)
+    config = read_config(model_folder(name))
+    require_memory(config, psutil.virtual_memory().available, precision=split_precision(name)[1])
+    return TorchBackend(load_model(name))
+
+
+def _require_room(name: str) -> None:
+    """Raise NoMemory if float32 copies of the weights would not fit."""
+    import psutil
+
+    folder = model_folder(name)
+    files = [
+        folder / CODEC_FILE,
+        *(folder / prior_file(level) for level in range(len(read_config(folder).priors))),
+    ]
+    # Stored in two bytes or four a value; two is the worse case.
+    need = _GRAPH_COPIES * 2 * sum(file.stat().st_size for file in files if file.is_file())
+    available = psutil.virtual_memory().available
+    if need > available:
+        raise NoMemory(
+            f"the graphs of '{name}' need {need / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; "
+            "torch in half precision needs less: --backend torch and @bf16 behind the model's name"
+        )
