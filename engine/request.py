@@ -79,6 +79,29 @@ class StyleChange(Frozen):
     style: Style
 
 
+NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+KEYS = tuple(f"{note} {mode}" for mode in ("major", "minor") for note in NOTES)
+
+
+class Pulse(Frozen):
+    """What is known of the pulse that a take shall keep; what is left out is heard in the prime.
+
+    ``downbeat_frame``: a sample of the continuation at which a bar begins (0 is the seam, below it the prime);
+    ``key`` such as ``F# minor``.
+    """
+
+    bpm: Annotated[float, Field(ge=MIN_BPM, le=MAX_BPM)] | None = None
+    downbeat_frame: int | None = None
+    key: str | None = None
+
+    @field_validator("key")
+    @classmethod
+    def _known(cls, key: str | None) -> str | None:
+        if key is not None and key not in KEYS:
+            raise ValueError(f"'{key}' is no key; write a note and a mode, such as 'C major' or 'F# minor'")
+        return key
+
+
 class TimedText(Frozen):
     """A line or a word of lyrics that begins ``seconds`` after the beginning of the song."""
 
@@ -190,6 +213,7 @@ class Request(Frozen):
     bpm: Annotated[float, Field(ge=MIN_BPM, le=MAX_BPM)] | None = None
     bars: Annotated[float, Field(gt=0.0)] | None = None
     song: SongPosition | None = None
+    pulse: Pulse | None = None
     sampling: Sampling = Sampling()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     fidelity: Fidelity = Fidelity.FULL

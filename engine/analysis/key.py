@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import signal as sps
 
 from engine.analysis.spectrum import checked, magnitude_blocks
+from engine.request import NOTES
 
 MIN_SECONDS = 1.0
-NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 LOWEST_HZ, HIGHEST_HZ = 55.0, 2200.0
 # From the tonic upwards, after Temperley's profiles (2001) but harder on notes outside the scale, as a few
 # seconds of a song hold few of those. On 8 s pieces of made songs they name the key or its relative for 75

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.backends.onnx_caches import Array, Masks, WindowCaches
 from engine.backends.protocol import Codes, WindowInput
 from engine.prior.config import PriorConfig
+from engine.prior.pulse import SongPulse, pulse_rows
 from engine.prior.vocabulary import LabelVocabulary
 
 CACHES = ("rows", "columns", "previous_rows", "dense", "prime")
@@ -165,6 +166,13 @@ class OnnxRunner:
         if lyrics is not None and lyrics.encoder is not None:
             blank = np.zeros((self.lanes, lyrics.tokens), np.int64)
             inputs["characters"] = blank if window.lyrics is None else window.lyrics
+        if self.config.pulse is not None:
+            places = pulse_rows(self.config, window.pulse or SongPulse(), window.offset)
+            inputs |= {
+                "phase": np.tile(places.phase, (self.lanes, 1)),
+                "tempo": np.full(self.lanes, places.tempo, np.int64),
+                "key": np.full(self.lanes, places.key, np.int64),
+            }
         wanted = {node.name for node in self.conditions.get_inputs()}
         names = [node.name for node in self.conditions.get_outputs()]
         given = {name: array for name, array in inputs.items() if name in wanted}

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.prior.pulse import SongPulse
 from engine.request import Style
 from engine.store.config import ModelConfig
 
@@ -18,7 +19,8 @@ Codes = NDArray[np.int64]
 class WindowInput:
     """All that a window starts from, per lane: ``prefix`` int64 [N, n]; ``upper`` int64 [N, M] or None;
     ``styles`` N of them; ``total`` and ``offset``: song length and window start in samples; ``lyrics`` int64
-    [N, P], the characters of this window for a prior that reads lyrics, else None."""
+    [N, P], the characters of this window for a prior that reads lyrics, else None; ``pulse``: the song's, None
+    where unknown."""
 
     prefix: Codes
     upper: Codes | None
@@ -26,6 +28,7 @@ class WindowInput:
     total: int
     offset: int
     lyrics: Codes | None = None
+    pulse: SongPulse | None = None
 
 
 class LevelRunner(Protocol):

@@ -10,6 +10,7 @@ from torch import Tensor
 from engine.backends.protocol import Codes, WindowInput
 from engine.prior.labels import Labels, make_labels
 from engine.prior.prior import Conditions, Prior
+from engine.prior.pulse import pulse_rows
 from engine.request import Style
 from engine.store.config import ModelConfig
 from engine.store.folder import Model
@@ -37,7 +38,11 @@ class TorchRunner:
                     make_labels(style, window.total, window.offset, self.names, strict=False)
                     for style in window.styles
                 ]
-            ).to(self.prior.embed.device)
+            )
+            if self.prior.pulse is not None and window.pulse is not None:
+                row = pulse_rows(self.prior.config, window.pulse, window.offset)
+                labels = labels.with_pulse([row] * len(window.styles))
+            labels = labels.to(self.prior.embed.device)
         upper = None if window.upper is None else self._tensor(window.upper)
         lyrics = None if window.lyrics is None else self._tensor(window.lyrics)
         self.conditions = self.prior.condition(labels, upper, len(window.styles), lyrics)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.codec.blocks import UpBlock
-from engine.prior.config import PriorConfig, TimeConfig, UpperConfig
+from engine.prior.config import PriorConfig, PulseConfig, TimeConfig, UpperConfig
 from engine.prior.labels import Labels
 
 
@@ -51,6 +51,26 @@ class TimeSignal(nn.Module):
             + self.absolute(start, end, self.n)
             + self.relative(start / total, relative_end, self.n)
         )
+
+
+class PulseSignal(nn.Module):
+    """Sum of bar-phase, tempo and key embeddings: [N, n_ctx, width]; zero at first, so that a trained prior can be
+    given it and says what it said before."""
+
+    def __init__(self, config: PriorConfig, pulse: PulseConfig) -> None:
+        super().__init__()
+        self.n = config.n_ctx
+        self.phase = nn.Parameter(torch.zeros(1 + pulse.phases, config.width))
+        self.tempo = nn.Parameter(torch.zeros(1 + pulse.tempos * pulse.octaves, config.width))
+        self.key = nn.Parameter(torch.zeros(pulse.keys, config.width))
+
+    def forward(self, labels: Labels) -> Tensor:
+        if (
+            labels.phase is None or labels.tempo is None or labels.key is None
+        ):  # row 0 of every table is "unknown"
+            unknown = self.phase[0] + self.tempo[0] + self.key[0]
+            return unknown.expand(labels.artists.shape[0], self.n, -1)
+        return self.phase[labels.phase] + (self.tempo[labels.tempo] + self.key[labels.key]).unsqueeze(1)
 
 
 class UpperConditioner(nn.Module):

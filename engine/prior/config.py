@@ -98,6 +98,21 @@ def _heads_fit(attn_width: int, heads: int) -> None:
         raise ValueError(f"attention width {attn_width} (m_attn x width) is not a multiple of heads {heads}")
 
 
+class PulseConfig(Frozen):
+    """The pulse of a song as signals of a top prior (engine/prior/pulse.py): ``phases`` of a bar; ``tempos`` an octave
+    from ``min_bpm`` on over ``octaves``; 24 keys."""
+
+    phases: Positive = 192
+    tempos: Positive = 24
+    octaves: Positive = 2
+    min_bpm: Annotated[float, Field(gt=0)] = 55.0
+
+    @property
+    def keys(self) -> int:
+        """Rows of the key's table: unknown, 12 major, 12 minor."""
+        return 25
+
+
 class EncoderConfig(Frozen):
     """The separate lyric encoder: a causal transformer over the window's characters (facts/jukebox.md §3)."""
 
@@ -191,6 +206,7 @@ class PriorConfig(Frozen):
     time: TimeConfig | None = None
     upper: UpperConfig | None = None
     lyrics: LyricsConfig | None = None
+    pulse: PulseConfig | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> PriorConfig:
@@ -205,6 +221,8 @@ class PriorConfig(Frozen):
             raise ValueError(
                 f"n_ctx {self.n_ctx} must be a multiple of {self.upper.ratio}, the upper level's ratio"
             )
+        if self.pulse is not None and (self.upper is not None or not self.artists):
+            raise ValueError("a pulse belongs to a labelled top prior; the levels below follow its codes")
         self._check_lyrics()
         return self
 

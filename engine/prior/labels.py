@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from engine.prior.pulse import PulseRows
 from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
 
@@ -16,31 +18,45 @@ from engine.request import Style
 class Labels:
     """One row per lane. ``artists`` float [N, A] and ``genres`` float [N, G]: weights of the embedding rows
     (a one-hot artist, a bag of genres with 1 each, or any mix). ``total`` and ``offset`` int64 [N]: length of
-    the song and start of the window in it, in samples.
+    the song and start of the window in it, in samples. ``phase`` int64 [N, n_ctx], ``tempo`` and ``key`` int64 [N]:
+    table rows of the pulse (engine/prior/pulse.py), or None for unknown.
     """
 
     artists: Tensor
     genres: Tensor
     total: Tensor
     offset: Tensor
+    phase: Tensor | None = None
+    tempo: Tensor | None = None
+    key: Tensor | None = None
 
     @staticmethod
     def stack(rows: Sequence[Labels]) -> Labels:
-        """Join lanes."""
-        return Labels(
-            torch.cat([row.artists for row in rows]),
-            torch.cat([row.genres for row in rows]),
-            torch.cat([row.total for row in rows]),
-            torch.cat([row.offset for row in rows]),
-        )
+        """Join lanes, which have a pulse all or none."""
+        parts = zip(*(row.parts for row in rows), strict=True)
+        return Labels(*(None if part[0] is None else torch.cat(part) for part in parts))  # type: ignore[arg-type]
 
-    def at(self, offset: int) -> Labels:
-        """The same labels for a window that starts at ``offset`` samples."""
-        return Labels(self.artists, self.genres, self.total, torch.full_like(self.offset, offset))
+    @property
+    def parts(self) -> tuple[Tensor | None, ...]:
+        """The fields in order."""
+        return (self.artists, self.genres, self.total, self.offset, self.phase, self.tempo, self.key)
+
+    def rows(self, rows: Tensor) -> Labels:
+        """The labels of some lanes."""
+        return Labels(*(None if part is None else part[rows] for part in self.parts))  # type: ignore[arg-type]
 
     def to(self, device: torch.device) -> Labels:
         """The same labels on another device."""
-        return Labels(*(part.to(device) for part in (self.artists, self.genres, self.total, self.offset)))
+        return Labels(*(None if part is None else part.to(device) for part in self.parts))  # type: ignore[arg-type]
+
+    def with_pulse(self, rows: Sequence[PulseRows]) -> Labels:
+        """The same labels with a pulse, one a lane."""
+        return replace(
+            self,
+            phase=torch.from_numpy(np.stack([row.phase for row in rows])),
+            tempo=torch.tensor([row.tempo for row in rows]),
+            key=torch.tensor([row.key for row in rows]),
+        )
 
 
 def _row(weights: Mapping[int, float], rows: int) -> Tensor:

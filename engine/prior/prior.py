@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.prior.cache import LayerCache, make_caches
-from engine.prior.conditioning import StartToken, TimeSignal, UpperConditioner
+from engine.prior.conditioning import PulseSignal, StartToken, TimeSignal, UpperConditioner
 from engine.prior.config import PriorConfig
 from engine.prior.labels import Labels
 from engine.prior.lyrics import LyricEncoder
@@ -51,6 +51,7 @@ class Prior(nn.Module):
         self.labels = StartToken(config) if config.artists else None
         self.start = None if config.artists else nn.Parameter(torch.randn(1, config.width) * 0.01 * scale)
         self.time = TimeSignal(config, config.time) if config.time and config.artists else None
+        self.pulse = PulseSignal(config, config.pulse) if config.pulse else None
         self.upper = UpperConditioner(config, config.upper) if config.upper else None
         separate = config.lyrics is not None and config.lyrics.encoder is not None
         self.lyrics = LyricEncoder(config, config.lyrics) if separate and config.lyrics else None
@@ -76,8 +77,9 @@ class Prior(nn.Module):
         added = None
         if self.upper is not None and upper is not None:
             added = self.upper(upper)
-        elif self.time is not None and labels is not None:
-            added = self.time(labels)
+        elif labels is not None:
+            signals = [signal(labels) for signal in (self.time, self.pulse) if signal is not None]
+            added = sum(signals[1:], signals[0]) if signals else None
         if added is not None and self.config.joint_lyrics:  # nothing is added to the lyrics' own positions
             added = F.pad(added, (0, 0, self.config.joint_lyrics, 0))
         characters = self._characters(lyrics, len(start))

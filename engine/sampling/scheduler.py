@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engine.backends.protocol import Backend, Codes, LevelRunner, WindowInput
 from engine.events import KeptCodes, WindowDone
 from engine.lyrics import SongLyrics, window_ids
+from engine.prior.pulse import SongPulse
 from engine.request import Sampling, Style
 from engine.sampling.draw import draw
 from engine.sampling.noise import uniforms
@@ -23,13 +24,14 @@ QUANTUM = 64  # token steps a level makes before the scheduler looks round again
 @dataclass(frozen=True, eq=False)
 class Setting:
     """What all windows of a take share: ``styles[k]`` for windows of style k, ``song`` as (length of the song,
-    position 0 in it), in samples, ``lyrics`` for a top prior that reads them."""
+    position 0 in it), in samples, ``lyrics`` for a top prior that reads them, ``pulse`` for one that is told it."""
 
     sampling: Sampling
     styles: tuple[Style, ...]
     seed: int
     song: tuple[int, int]
     lyrics: SongLyrics | None = None
+    pulse: SongPulse | None = None
 
 
 @dataclass
@@ -168,6 +170,7 @@ class Scheduler:
             total=total,
             offset=offset,
             lyrics=self._lyrics(window.level, total, offset),
+            pulse=self.setting.pulse,
         )
 
     def _lyrics(self, level: int, total: int, offset: int) -> Codes | None:

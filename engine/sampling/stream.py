@@ -15,6 +15,7 @@ from engine.lyrics import song_lyrics
 from engine.request import Mode, Request
 from engine.sampling.infill import Chosen, choose
 from engine.sampling.plan import Plan, make_plan, span_tokens
+from engine.sampling.pulse import song_pulse
 from engine.sampling.scheduler import Scheduler, Setting
 from engine.sampling.song import song_span
 from engine.sampling.start import Start, primed_start
@@ -121,7 +122,7 @@ def continue_with(
 ) -> Iterator[Event]:
     """Continue ``prime`` (mono float32 [frames] at the model's rate) as ``request`` says.
 
-    ``start``: what a take of another mode than primed starts from; ``prime`` is not used then. Yields
+    ``start``: what a take of another mode than primed starts from; of ``prime`` only the pulse is heard then. Yields
     :class:`PrimeEncoded`, then windows, progress and audio as they are finished. ``done[level]``: codes known from
     the beginning of the used prime, prime included, of every level sampled; sampling goes on after the last whole
     window in them, and all audio is handed on from its beginning. The audio and the codes do not depend on
@@ -137,12 +138,14 @@ def continue_with(
         raise OutOfRange(f"chunk_frames is {chunk_frames}; it must be at least 1")
     if start is None:
         start = Start() if request.mode is Mode.ANCESTRAL else primed_start(config, request, prime)
+    song = song_span(config, request, start.before, start.seam)
     setting = Setting(
         request.sampling,
         styles,
         request.seed,
-        song_span(config, request, start.before, start.seam),
+        song,
         None if sung is None else song_lyrics(request, sung, config.rate),
+        song_pulse(config, request, prime, song[1] + start.seam),
     )
     plan, done = plan_of(config, request, start), dict(done or {})
     known, seconds = _known_codes(backend, start, plan, done)

@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from engine.errors import TrainingError
-from engine.training.options import LEVELS, budget_options, finish, loop_settings, open_codes, origin_of
+from engine.training.options import (
+    LEVELS,
+    budget_options,
+    finish,
+    first_process,
+    loop_settings,
+    open_codes,
+    origin_of,
+)
 
 _LYRIC_DEPTH = 4
 
@@ -45,6 +53,9 @@ _LYRIC_DEPTH = 4
 )
 @click.option("--lyric-width", type=click.IntRange(min=8), help="Width of the lyric encoder (default: half).")
 @click.option("--lyric-depth", type=click.IntRange(min=1), default=_LYRIC_DEPTH, show_default=True)
+@click.option(
+    "--pulse", is_flag=True, help="Tell the top prior the bar's phase, the tempo and the key of every song."
+)
 @click.option("--optimizer", type=click.Choice(["muon", "adamw"]), default="muon", show_default=True)
 @budget_options
 def prior(
@@ -65,6 +76,7 @@ def prior(
     lyric_order: str,
     lyric_width: int | None,
     lyric_depth: int,
+    pulse: bool,
     optimizer: Any,
     **budget: Any,
 ) -> None:
@@ -86,6 +98,8 @@ def prior(
         raise click.UsageError("--from has its own width, depth and heads; leave those options out")
     start = starting_prior(source, level, store) if source else None
     config = start.config if start else trainer.prior_config(store, level, **shape)
+    if pulse:
+        config = _with_pulse(config)
     if characters:
         config, start = _with_lyrics(
             config,
@@ -107,6 +121,7 @@ def prior(
         optimizer=optimizer,
         start=start,
         lyrics=_sung(data, store, config),
+        pulses=_pulses(data, store, config),
     )
     finish([summary], {"prior": str(run / f"prior_{level}.safetensors")}, as_json)
 
@@ -131,6 +146,38 @@ def _with_lyrics(
         return with_lyrics(config, lyrics, order), None
     made = give_lyrics(start, lyrics, order, seed)
     return made.config, made
+
+
+def _with_pulse(config: Any) -> Any:
+    from pydantic import ValidationError
+
+    from engine.prior.config import PriorConfig, PulseConfig
+
+    try:
+        return PriorConfig.model_validate({**config.model_dump(), "pulse": PulseConfig().model_dump()})
+    except ValidationError as error:
+        raise TrainingError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+
+
+def _pulses(data: Path | None, store: Any, config: Any) -> Any:
+    if config.pulse is None:
+        return None
+    from engine.training.metrics import Display
+    from engine.training.pulses import pulses_of
+
+    if data is None:
+        raise TrainingError(
+            "DATA is missing; a prior that is told the pulse needs the folder its songs lie in"
+        )
+    count, done = len(store.index.songs), 0
+    with Display("hearing the pulse", first_process()) as display:
+
+        def tick() -> None:
+            nonlocal done
+            done += 1
+            display.show(done / count, f"{done}/{count} songs")
+
+        return pulses_of(data, store.index.songs, store.index.rate, tick)
 
 
 def _sung(data: Path | None, store: Any, config: Any) -> Any:

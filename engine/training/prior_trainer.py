@@ -17,6 +17,7 @@ from engine.lyrics import SongLyrics
 from engine.prior.config import PriorConfig, TimeConfig
 from engine.prior.labels import Labels
 from engine.prior.prior import Prior
+from engine.prior.pulse import SongPulse
 from engine.store import starter_config
 from engine.training.cache import Split
 from engine.training.checkpoint import load_checkpoint
@@ -62,8 +63,8 @@ def prior_config(store: CodeStore, level: int, **changes: int) -> PriorConfig:
 class PriorTask:
     """The prior of one level as a training task; ``batch`` windows a step and rank.
 
-    ``start``: a prior whose weights training begins from; ``lyrics``: those of every song, for a prior that reads
-    them.
+    ``start``: a prior whose weights training begins from; ``lyrics``, ``pulses``: those of every song, for a
+    prior that reads them.
     """
 
     def __init__(
@@ -77,13 +78,22 @@ class PriorTask:
         optimizer: Name = "muon",
         start: Prior | None = None,
         lyrics: Mapping[str, SongLyrics] | None = None,
+        pulses: Mapping[str, SongPulse] | None = None,
     ) -> None:
         self.title, self.unit, self.units_per_item = f"prior level {config.level}", "tokens", config.n_ctx
         self.batch_size, self.precision, self.optimizer_name = batch, precision, optimizer
 
         def sampler(split: Split, unknown_share: float = 0.0) -> WindowSampler:
             return WindowSampler(
-                store, config.level, config.n_ctx, split, seed, store.names, unknown_share, lyrics
+                store,
+                config.level,
+                config.n_ctx,
+                split,
+                seed,
+                store.names,
+                unknown_share,
+                lyrics,
+                None if pulses is None else (config, pulses),
             )
 
         self.windows = sampler("train", UNKNOWN_SHARE)
@@ -93,7 +103,9 @@ class PriorTask:
         torch.manual_seed(seed)
         self.prior = Prior(config)
         if start is not None:
-            self.prior.load_state_dict(start.state_dict())
+            self.prior.load_state_dict(
+                self.prior.state_dict() | start.state_dict()
+            )  # a new pulse begins as zero
         self.module: nn.Module = _PriorLoss(self.prior)
 
     def optimizer(self, lr: float) -> Optimizer:
@@ -126,7 +138,7 @@ class PriorTask:
         sung_totals: list[float] = []
         for rows in torch.arange(count).split(_EVALUATE_BATCH):
             labels = windows.labels
-            part = Labels(labels.artists[rows], labels.genres[rows], labels.total[rows], labels.offset[rows])
+            part = labels.rows(rows)
             above, lyrics = (
                 None if x is None else x[rows].to(device) for x in (windows.upper, windows.lyrics)
             )
@@ -162,10 +174,11 @@ def train_prior(
     optimizer: Name = "muon",
     start: Prior | None = None,
     lyrics: Mapping[str, SongLyrics] | None = None,
+    pulses: Mapping[str, SongPulse] | None = None,
 ) -> dict[str, Any]:
     """Train the prior of ``config.level`` in ``run`` and leave its EMA weights there; returns the loop's summary.
 
-    ``origin``: ``data`` and ``command`` in words, for the record; ``start`` and ``lyrics`` as in
+    ``origin``: ``data`` and ``command`` in words, for the record; ``start``, ``lyrics`` and ``pulses`` as in
     :class:`PriorTask`. A resumed run goes on from its checkpoint, not from ``start``.
     """
     task = PriorTask(
@@ -177,6 +190,7 @@ def train_prior(
         optimizer=optimizer,
         start=start,
         lyrics=lyrics,
+        pulses=pulses,
     )
     artists, genres = store.names
     arguments = {

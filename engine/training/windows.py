@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.lyrics import SongLyrics, window_ids
+from engine.prior.config import PriorConfig
 from engine.prior.labels import Labels, make_labels
+from engine.prior.pulse import UNKNOWN, PulseRows, SongPulse, pulse_rows
 from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
 from engine.training.cache import Split
@@ -37,7 +40,8 @@ class WindowSampler:
 
     A song is drawn by its length, then a start in it: at a multiple of the ratio to the level above, so that the
     upper codes line up. A song shorter than a window is repeated until it fills one, as a loop would be.
-    ``labels``: artist and genre names, index = id, 0 "unknown"; ``lyrics``: those of every song, by its name.
+    ``labels``: artist and genre names, index = id, 0 "unknown"; ``lyrics``: those of every song, by its name;
+    ``pulses``: the same, for a prior of that shape.
     """
 
     def __init__(
@@ -50,13 +54,14 @@ class WindowSampler:
         labels: tuple[Sequence[str], Sequence[str]],
         unknown_share: float = 0.0,
         lyrics: Mapping[str, SongLyrics] | None = None,
+        pulses: tuple[PriorConfig, Mapping[str, SongPulse]] | None = None,
     ) -> None:
         self.store, self.level, self.n_ctx, self.seed = store, level, n_ctx, seed
         self.top = level == len(store.index.hops) - 1
         self.hop = store.index.hops[level]
         self.step_tokens = 1 if self.top else store.index.hops[level + 1] // self.hop
         self.start_share = START_SHARE if self.top else 0.0
-        self.unknown_share, self.lyrics = unknown_share, lyrics
+        self.unknown_share, self.lyrics, self.pulses = unknown_share, lyrics, pulses
         self.songs = store.songs(split)
         self._lengths = np.array([song.tokens * store.ratio(level) for song in self.songs], dtype=np.int64)
         self._edges = np.cumsum(np.maximum(self._lengths, n_ctx))
@@ -119,7 +124,31 @@ class WindowSampler:
         total = torch.from_numpy(np.maximum(self._lengths[songs], self.n_ctx) * self.hop)
         offset = torch.from_numpy(starts * self.hop)
         labels = Labels(artists, genres, total, offset)
+        if self.pulses is not None:
+            labels = labels.with_pulse(self._pulse_rows(songs, starts, no_artist, no_genre))
         return Windows(torch.from_numpy(codes), labels, upper, self._sung(songs, total, offset))
+
+    def _pulse_rows(
+        self,
+        songs: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        no_bar: NDArray[np.bool_],
+        no_key: NDArray[np.bool_],
+    ) -> list[PulseRows]:
+        """Pulse of every window; some are not told the bar, some not the key, so that neither is needed later."""
+        assert self.pulses is not None
+        config, found = self.pulses
+        rows = []
+        for number, start, bar_missing, key_missing in zip(songs, starts, no_bar, no_key, strict=True):
+            pulse = found[self.songs[number].name]
+            if bar_missing:
+                pulse = replace(pulse, bar=0.0)
+            rows.append(
+                pulse_rows(
+                    config, replace(pulse, key=UNKNOWN) if key_missing else pulse, int(start) * self.hop
+                )
+            )
+        return rows
 
     def _sung(self, songs: NDArray[np.int64], total: Tensor, offset: Tensor) -> Tensor | None:
         if self.lyrics is None:

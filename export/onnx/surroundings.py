@@ -16,7 +16,8 @@ class ConditionGraph(nn.Module):
     """Everything that is the same for a whole window.
 
     Inputs, as far as the prior has them: ``artists`` float [N, A], ``genres`` float [N, G]; ``total``, ``offset``
-    float [N], samples, with a time signal; ``upper`` int64 [N, M]; ``characters`` int64 [N, P] with a lyric encoder.
+    float [N], samples, with a time signal; ``phase`` int64 [N, n_ctx], ``tempo``, ``key`` int64 [N], with a pulse;
+    ``upper`` int64 [N, M]; ``characters`` int64 [N, P] with a lyric encoder.
     Outputs: ``start`` [N, width]; ``added`` [N, n, width], the music's positions only; ``lyrics``
     [L, 2, N, H, P, D], keys and values for every layer that reads lyrics.
     """
@@ -32,10 +33,12 @@ class ConditionGraph(nn.Module):
         if prior.labels is not None:
             total = inputs.get("total", inputs["artists"][:, 0])
             offset = inputs.get("offset", total)
-            labels = Labels(inputs["artists"], inputs["genres"], total, offset)
+            pulse = (inputs.get(name) for name in ("phase", "tempo", "key"))
+            labels = Labels(inputs["artists"], inputs["genres"], total, offset, *pulse)
             outputs["start"] = prior.labels(labels)
-            if prior.time is not None:
-                outputs["added"] = prior.time(labels)
+            signals = [signal(labels) for signal in (prior.time, prior.pulse) if signal is not None]
+            if signals:
+                outputs["added"] = sum(signals[1:], signals[0])
         if prior.upper is not None:
             outputs["added"] = prior.upper(inputs["upper"])
         if prior.lyrics is not None:

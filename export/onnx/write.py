@@ -139,6 +139,13 @@ def write_conditions(prior: Prior, path: Path, weights: Path) -> bool:
                 "total": torch.full((2,), config.time.min_seconds * config.sample_rate),
                 "offset": torch.zeros(2),
             }
+        if config.pulse is not None:
+            inputs |= {
+                "phase": torch.ones(2, config.n_ctx, dtype=torch.int64),
+                "tempo": torch.ones(2, dtype=torch.int64),
+                "key": torch.ones(2, dtype=torch.int64),
+            }
+        if config.time is not None or config.pulse is not None:
             outputs.append("added")
     shapes |= {name: {0: LANES} for name in inputs}
     if config.upper is not None:

@@ -27,7 +27,8 @@ from engine.backends.onnx_runner import LevelSessions, OnnxRunner
 from engine.backends.protocol import WindowInput
 from engine.backends.torch_backend import TorchBackend, TorchRunner
 from engine.errors import BadFormat, NoMemory, NoModel
-from engine.prior.config import EncoderConfig, LyricsConfig
+from engine.prior.config import EncoderConfig, LyricsConfig, PulseConfig
+from engine.prior.pulse import SongPulse
 from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
 from engine.sampling import continue_prime
@@ -49,6 +50,7 @@ FORMS: dict[str, dict[str, Any]] = {
         "lyrics": LyricsConfig(tokens=20),
     },
     "merged decoder": {"depth": 3, "merged_decoder": True, "time": None},
+    "pulse": {"depth": 3, "pulse": PulseConfig(phases=16)},
 }
 
 
@@ -70,6 +72,8 @@ def test_every_position_of_every_kind_equals_torch(form: dict[str, Any], tmp_pat
     """From every kind of prefix (none, partial rows, whole rows), two lanes, one window after another."""
     torch.manual_seed(1)
     prior = lyric_prior({}, **form)
+    if prior.pulse is not None:
+        torch.nn.init.normal_(prior.pulse.phase)
     names = LabelVocabulary.own(ARTISTS, GENRES)
     theirs = TorchRunner.__new__(TorchRunner)
     theirs.prior, theirs.names, theirs.caches = prior, names, prior.caches(2)
@@ -80,7 +84,9 @@ def test_every_position_of_every_kind_equals_torch(form: dict[str, Any], tmp_pat
     styles = (Style(artists={"ada": 1}), Style(genres={"dub": 1, "jazz": 2}))
     for known in (0, 1, block - 1, block, 2 * block + 1):
         tokens = rng.integers(0, 16, (2, n))
-        window = WindowInput(tokens[:, :known], None, styles, 44100 * 9, 44100, lyrics)
+        window = WindowInput(
+            tokens[:, :known], None, styles, 44100 * 9, 44100, lyrics, SongPulse(5000.0, 77.0, 3)
+        )
         for runner in (ours, theirs):
             runner.begin(window)
         for position in range(known, n):

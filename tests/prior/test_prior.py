@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -135,7 +137,7 @@ def test_conditions_matter_and_mixes_lie_between() -> None:
     torch.testing.assert_close(both, (start(ada=1) + start(bix=1)) / 2)  # genre row is the same in all
     with torch.no_grad():
         a = prior(tokens, prior.condition(labels(1), None))
-        b = prior(tokens, prior.condition(labels(1).at(RATE * 8), None))
+        b = prior(tokens, prior.condition(replace(labels(1), offset=torch.tensor([RATE * 8])), None))
     assert not torch.allclose(a, b)  # the place in the song is heard
 
 
