@@ -12,8 +12,10 @@ from engine.errors import BadArguments, BadFormat
 from engine.lyrics import SongLyrics, song_lyrics, window_ids
 from engine.prior.labels import Labels, make_labels
 from engine.prior.prior import Prior
+from engine.prior.pulse import pulse_rows
 from engine.request import Request, Style
 from engine.sampling.plan import hop_tokens, window_starts
+from engine.sampling.pulse import song_pulse
 from engine.sampling.song import song_span
 from engine.store import Model
 from engine.take import Take
@@ -61,6 +63,7 @@ def take_attention(model: Model, take: Take) -> TakeAttention:
     hop = config.hops[config.top]
     seam = take.info.prime_tokens[config.top] * hop - head.overhang
     total, offset = song_span(config, head.request, head.prime_frames - seam, seam)
+    pulse = song_pulse(config, head.request, take.prime().mono_samples(), offset + seam)
     n_ctx = prior.config.n_ctx
     step = hop_tokens(n_ctx, head.request.sampling.top.hop_fraction, None)
     matrix = np.zeros((codes.size, song.ids.size), np.float32)
@@ -70,6 +73,8 @@ def take_attention(model: Model, take: Take) -> TakeAttention:
         window = codes[start : start + n_ctx]
         style = _style_at(head.request, (start + window.size) * hop - seam)
         labels = make_labels(style, total, at, config.vocabulary(config.top))
+        if pulse is not None:
+            labels = labels.with_pulse([pulse_rows(prior.config, pulse, at)])
         found = _window(prior, window, labels, ids)
         inside = places >= 0
         matrix[start : start + window.size] = 0.0

@@ -51,8 +51,9 @@ def estimate_pulse(samples: ArrayLike, rate: int, bpm: float | None = None) -> P
     pace = bpm or tempo.bpm
     key = estimate_key(signal, rate)
     beat = 60.0 / pace
-    first = _beat_phase(signal, rate, beat)
-    downbeat = first + beat * _bar_start(signal, rate, first, beat)
+    whole, bass, frames = _strengths(signal, rate)
+    first = _beat_phase(whole + BASS_SHARE * bass, frames, beat)
+    downbeat = first + beat * _bar_start(signal, rate, bass, frames, first, beat)
     bar = BEATS * beat
     return PulseEstimate(
         pace, (downbeat + skipped / rate) % bar, key if key.confidence > 0 else None, tempo.confidence
@@ -75,17 +76,21 @@ def _at(strength: NDArray[np.float64], frames: float, seconds: NDArray[Any]) -> 
     return np.interp(seconds * frames, np.arange(strength.size), strength, left=0.0, right=0.0)
 
 
-def _beat_phase(signal: NDArray[np.float32], rate: int, beat: float) -> float:
-    whole, bass, frames = _strengths(signal, rate)
+def _beat_phase(strength: NDArray[np.float64], frames: float, beat: float) -> float:
     phases = np.arange(STEPS_PER_BEAT) / STEPS_PER_BEAT * beat
-    grid = phases[:, None] + np.arange(int(signal.size / rate / beat)) * beat  # [phases, beats]
-    score = _at(whole + BASS_SHARE * bass, frames, grid).mean(axis=1)
-    return float(phases[int(np.argmax(score))])
+    grid = phases[:, None] + np.arange(int(strength.size / frames / beat)) * beat  # [phases, beats]
+    return float(phases[int(np.argmax(_at(strength, frames, grid).mean(axis=1)))])
 
 
-def _bar_start(signal: NDArray[np.float32], rate: int, first: float, beat: float) -> int:
+def _bar_start(
+    signal: NDArray[np.float32],
+    rate: int,
+    bass: NDArray[np.float64],
+    frames: float,
+    first: float,
+    beat: float,
+) -> int:
     """Which of the first four beats begins a bar."""
-    _, bass, frames = _strengths(signal, rate)
     count = int((signal.size / rate - first) / beat)
     times = first + np.arange(count) * beat
     weight = _at(bass, frames, times)

@@ -10,7 +10,7 @@ from engine.backends import SAMPLING_THREADS
 from engine.backends.protocol import Backend
 from engine.errors import NoMemory
 from engine.store import model_folder, read_config
-from engine.store.files import CODEC_FILE, prior_file
+from engine.store.files import CODEC_FILE, GRAPHS_FILE, prior_file
 from engine.store.home import split_precision
 
 Wanted = Literal["auto", "torch", "onnx"]
@@ -36,7 +36,7 @@ def open_backend(name: str, wanted: Wanted = "auto", threads: int = SAMPLING_THR
     if wanted == "onnx" and (half or not runtime):
         why = "runs in single precision only" if half else "is not installed (pip install onnxruntime)"
         _log.warning("ONNX Runtime %s; torch runs %s", why, name)
-    exported = (folder / "onnx.json").is_file()
+    exported = (folder / GRAPHS_FILE).is_file()
     if wanted == "torch" or half or not runtime or (wanted == "auto" and not exported):
         return _torch(name, threads)
     from engine.backends.onnx_backend import OnnxBackend

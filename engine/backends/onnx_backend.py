@@ -19,9 +19,8 @@ from engine.codec.pieces import ENCODE_CHUNK, decode_grid, decode_span, decoder_
 from engine.errors import BadFormat, NoModel
 from engine.request import Frozen, Style
 from engine.store import ModelConfig, model_folder, read_config
-from engine.store.files import model_hash
+from engine.store.files import GRAPHS_FILE, model_hash
 
-MANIFEST = "onnx.json"
 PRIOR_GRAPHS = ("step", "row", "conditions")
 CODEC_GRAPHS = ("encoder", "decoder")
 
@@ -40,14 +39,9 @@ class OnnxManifest(Frozen):
     graphs: dict[str, str]
 
 
-def has_graphs(folder: Path) -> bool:
-    """Whether a model folder was exported."""
-    return (folder / MANIFEST).is_file()
-
-
 def read_manifest(folder: Path) -> OnnxManifest:
     """The manifest, checked against the files: raises NoModel without one, BadFormat where they differ."""
-    path = folder / MANIFEST
+    path = folder / GRAPHS_FILE
     if not path.is_file():
         raise NoModel(f"'{folder.name}' has no ONNX graphs; write them with: segue export onnx {folder.name}")
     try:
@@ -61,7 +55,7 @@ def read_manifest(folder: Path) -> OnnxManifest:
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
             state = "is not the one that" if file.is_file() else "is missing, which"
             raise BadFormat(
-                f"{file} {state} {MANIFEST} names; export the model again: segue export onnx {folder.name}"
+                f"{file} {state} {GRAPHS_FILE} names; export the model again: segue export onnx {folder.name}"
             )
     return manifest
 

@@ -14,6 +14,21 @@ Array = NDArray[np.float32]
 HIDDEN = np.float32(-1e9)  # added to the score of what may not be seen
 
 
+def cache_shape(shape: Shape, kind: Kind, lanes: int) -> tuple[int, ...]:
+    """Shape of the cache of one kind, all its layers; see export/onnx/layers.py."""
+    layers, d = shape.kinds.count(kind), shape.attn_width // shape.heads
+    if kind is Kind.COLUMN:
+        return (shape.block_ctx, layers, 2, lanes, shape.heads, shape.blocks, d)
+    positions = {
+        Kind.ROW: shape.block_ctx,
+        Kind.PREVIOUS_ROW: shape.block_ctx,
+        Kind.DENSE: shape.ctx,
+        Kind.PRIME: shape.prime,
+        Kind.LYRICS: shape.source,
+    }[kind]
+    return (layers, 2, lanes, shape.heads, positions, d)
+
+
 class WindowCaches:
     """Keys and values of one window, ``lanes`` lanes, all layers of a kind together.
 
@@ -25,25 +40,14 @@ class WindowCaches:
 
     def __init__(self, shape: Shape, lanes: int) -> None:
         self.shape = shape
-        d = shape.attn_width // shape.heads
-        count = {kind: shape.kinds.count(kind) for kind in Kind}
+        names = {Kind.ROW: "rows", Kind.COLUMN: "columns", Kind.DENSE: "dense", Kind.PRIME: "prime"}
 
-        def empty(kind: Kind, positions: int) -> Array:
-            return np.zeros((count[kind], 2, lanes, shape.heads, positions, d), np.float32)
+        def empty(kind: Kind) -> Array:
+            return np.zeros(cache_shape(shape, kind, lanes), np.float32)
 
-        self.arrays: dict[str, Array] = {}
-        if count[Kind.ROW]:
-            self.arrays["rows"] = empty(Kind.ROW, shape.block_ctx)
-        if count[Kind.COLUMN]:
-            size = (shape.block_ctx, count[Kind.COLUMN], 2, lanes, shape.heads, shape.blocks, d)
-            self.arrays["columns"] = np.zeros(size, np.float32)
-        self.previous = (
-            [empty(Kind.PREVIOUS_ROW, shape.block_ctx) for _ in range(3)] if count[Kind.PREVIOUS_ROW] else []
-        )
-        if count[Kind.DENSE]:
-            self.arrays["dense"] = empty(Kind.DENSE, shape.ctx)
-        if count[Kind.PRIME]:
-            self.arrays["prime"] = empty(Kind.PRIME, shape.prime)
+        self.arrays = {name: empty(kind) for kind, name in names.items() if kind in shape.kinds}
+        told = Kind.PREVIOUS_ROW in shape.kinds
+        self.previous = [empty(Kind.PREVIOUS_ROW) for _ in range(3)] if told else []
 
     def row_before(self, row: int) -> Array:
         """Keys and values of the row before ``row``; zeros before row 0."""

@@ -16,8 +16,6 @@ from engine.prior.config import PriorConfig
 from engine.prior.pulse import SongPulse, pulse_rows
 from engine.prior.vocabulary import LabelVocabulary
 
-CACHES = ("rows", "columns", "previous_rows", "dense", "prime")
-
 
 @dataclass(frozen=True)
 class LevelSessions:

@@ -28,6 +28,16 @@ class SongPulse:
     key: int = UNKNOWN
 
 
+def pulse_at(bpm: float, rate: int, downbeat: float, key: int) -> SongPulse:
+    """The pulse of ``bpm`` beats a minute at ``rate`` Hz."""
+    return SongPulse(60.0 * BEATS_PER_BAR * rate / bpm, downbeat, key)
+
+
+def key_row(tonic: int, minor: bool) -> int:
+    """Row of the key on ``tonic``, 0 (C) to 11 (B)."""
+    return 1 + tonic + (12 if minor else 0)
+
+
 @dataclass(frozen=True)
 class PulseRows:
     """Table rows of one window: ``phase`` int64 [n_ctx], ``tempo``, ``key``; row 0 is "unknown"."""

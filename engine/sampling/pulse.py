@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.prior.pulse import BEATS_PER_BAR, UNKNOWN, SongPulse
+from engine.prior.pulse import UNKNOWN, SongPulse, key_row, pulse_at
 from engine.request import KEYS, Request
 from engine.store.config import ModelConfig
 
@@ -30,7 +30,7 @@ def song_pulse(
     if stated is not None and stated.key is not None:
         key = 1 + KEYS.index(stated.key)
     elif heard is not None and heard.key is not None:
-        key = 1 + heard.key.tonic + (12 if heard.key.mode == "minor" else 0)
+        key = key_row(heard.key.tonic, heard.key.mode == "minor")
     pace = bpm or (heard.bpm if heard else None)
     if pace is None:
         return SongPulse(key=key)
@@ -39,4 +39,4 @@ def song_pulse(
         downbeat = seam + stated.downbeat_frame
     elif heard is not None:
         downbeat = seam - prime.size + heard.downbeat * rate
-    return SongPulse(60.0 * BEATS_PER_BAR * rate / pace, downbeat, key)
+    return pulse_at(pace, rate, downbeat, key)

@@ -16,6 +16,7 @@ from engine.store.tensors import PIECE
 
 CODEC_FILE = "codec.safetensors"
 DIGEST_FILE = "SHA256SUMS"
+GRAPHS_FILE = "onnx.json"  # there when the model was exported
 
 
 def prior_file(level: int) -> str:

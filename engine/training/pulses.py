@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.analysis.pulse import estimate_pulse
 from engine.corpus.dataset import load_song
-from engine.prior.pulse import BEATS_PER_BAR, UNKNOWN, SongPulse
+from engine.prior.pulse import UNKNOWN, SongPulse, key_row, pulse_at
 from engine.request import NOTES
 from engine.training.codes import CodedSong
 from engine.training.data import list_sources, read_blocks
@@ -41,11 +41,7 @@ def pulses_of(
 def _written(song: Mapping[str, Any], rate: int) -> SongPulse:
     key = song["key"]
     minor = key["mode"] in MINOR_MODES
-    return SongPulse(
-        60.0 * BEATS_PER_BAR * rate / float(song["bpm"]),
-        0.0,
-        1 + NOTES.index(key["tonic"]) + (12 if minor else 0),
-    )
+    return pulse_at(float(song["bpm"]), rate, 0.0, key_row(NOTES.index(key["tonic"]), minor))
 
 
 def _heard(path: Path, rate: int) -> SongPulse:
@@ -58,5 +54,5 @@ def _heard(path: Path, rate: int) -> SongPulse:
     pulse = estimate_pulse(samples, rate)
     if pulse is None:
         return SongPulse()
-    key = UNKNOWN if pulse.key is None else 1 + pulse.key.tonic + (12 if pulse.key.mode == "minor" else 0)
-    return SongPulse(60.0 * BEATS_PER_BAR * rate / pulse.bpm, pulse.downbeat * rate, key)
+    key = UNKNOWN if pulse.key is None else key_row(pulse.key.tonic, pulse.key.mode == "minor")
+    return pulse_at(pulse.bpm, rate, pulse.downbeat * rate, key)

@@ -25,11 +25,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.backends.onnx_caches import HIDDEN
 from engine.prior.patterns import Kind
 from engine.prior.prior import Prior
 from engine.prior.transformer import Attention, Layer
 
-HIDDEN = -1e9  # added to the score of what may not be seen
 NAMES = {
     Kind.ROW: "rows",
     Kind.COLUMN: "columns",
@@ -38,7 +38,6 @@ NAMES = {
     Kind.PRIME: "prime",
     Kind.LYRICS: "lyrics",
 }
-WRITTEN = tuple(kind for kind in NAMES if kind is not Kind.LYRICS)
 
 
 def layers_of(prior: Prior) -> dict[Kind, list[int]]:
@@ -60,7 +59,7 @@ class CachedLayers(nn.Module):
             for kind, numbers in layers_of(prior).items()
             for place, number in enumerate(numbers)
         }
-        causal = torch.full((length, length), HIDDEN).triu(1)
+        causal = torch.full((length, length), float(HIDDEN)).triu(1)
         self.register_buffer("causal", causal, persistent=False)
 
     def forward(

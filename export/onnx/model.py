@@ -12,7 +12,6 @@ import numpy as np
 from engine.audio.durable import write_durably
 from engine.backends.onnx_backend import (
     CODEC_GRAPHS,
-    MANIFEST,
     PRIOR_GRAPHS,
     OnnxBackend,
     OnnxManifest,
@@ -25,7 +24,7 @@ from engine.request import LevelSampling, Style
 from engine.sampling.draw import draw
 from engine.sampling.noise import uniforms
 from engine.store import Model, load_model
-from engine.store.files import CODEC_FILE, prior_file
+from engine.store.files import CODEC_FILE, GRAPHS_FILE, prior_file
 from export.onnx.write import OPSET, write_codec, write_conditions, write_row, write_step
 
 LOGIT_TOLERANCE = 1e-4
@@ -81,7 +80,7 @@ def export_model(name: str | Path, step: Callable[[str], None] = lambda words: N
         for path in written.values():
             path.unlink(missing_ok=True)
     manifest = OnnxManifest(model_hash=model.hash, opset=OPSET, graphs=graphs)
-    write_durably(folder / MANIFEST, manifest.model_dump_json(indent=1).encode() + b"\n")
+    write_durably(folder / GRAPHS_FILE, manifest.model_dump_json(indent=1).encode() + b"\n")
     return folder
 
 

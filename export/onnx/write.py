@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from engine.backends.onnx_caches import cache_shape
 from engine.codec.vqvae import Codec
 from engine.errors import BadFormat
-from engine.prior.config import Shape
 from engine.prior.patterns import Kind
 from engine.prior.prior import Prior
 from export.onnx.layers import NAMES, RowGraph, StepGraph, layers_of
@@ -21,38 +21,20 @@ from export.onnx.surroundings import ConditionGraph, DecoderGraph, EncoderGraph
 from export.onnx.weights import point_into
 
 LANES = Dim("lanes", min=1, max=1024)
-FORBIDDEN = {
-    "Loop",
-    "If",
-    "Scan",
-}  # they keep a graph from being captured, and ONNX Runtime from planning memory
+# They keep a graph from being captured, and ONNX Runtime from planning memory.
+FORBIDDEN = {"Loop", "If", "Scan"}
 INLINE_LIMIT = 1 << 20  # bytes that a graph may hold itself: masks and scales, never weights
 PREFIX = ("prior.", "codec.")  # what the graphs' modules call the module whose weights are stored
 OPSET = 20
 
 
-def cache_shape(shape: Shape, kind: Kind, layers: int, lanes: int) -> tuple[int, ...]:
-    """Shape of the cache of one kind, all its layers; see :mod:`export.onnx.layers`."""
-    d = shape.attn_width // shape.heads
-    if kind is Kind.COLUMN:
-        return (shape.block_ctx, layers, 2, lanes, shape.heads, shape.blocks, d)
-    positions = {
-        Kind.ROW: shape.block_ctx,
-        Kind.PREVIOUS_ROW: shape.block_ctx,
-        Kind.DENSE: shape.ctx,
-        Kind.PRIME: shape.prime,
-        Kind.LYRICS: shape.source,
-    }[kind]
-    return (layers, 2, lanes, shape.heads, positions, d)
-
-
 def _cache_inputs(prior: Prior, step: bool, lanes: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     caches: dict[str, Tensor] = {}
     dynamic: dict[str, Any] = {}
-    for kind, numbers in layers_of(prior).items():
+    for kind in layers_of(prior):
         if kind is Kind.ROW and not step:
             continue
-        size = cache_shape(prior.config.shape, kind, len(numbers), lanes)
+        size = cache_shape(prior.config.shape, kind, lanes)
         one_column = kind is Kind.COLUMN and step
         caches[NAMES[kind]] = torch.randn(size[1:] if one_column else size)
         dynamic[NAMES[kind]] = {3 if kind is Kind.COLUMN and not step else 2: LANES}
@@ -125,8 +107,8 @@ def _outputs(prior: Prior) -> list[str]:
     return ["logits", *(f"new_{NAMES[kind]}" for kind in order)]
 
 
-def write_conditions(prior: Prior, path: Path, weights: Path) -> bool:
-    """The graph of a window's conditions, see :class:`ConditionGraph`; False for a prior that has none."""
+def write_conditions(prior: Prior, path: Path, weights: Path) -> None:
+    """The graph of a window's conditions, see :class:`ConditionGraph`."""
     config = prior.config
     inputs: dict[str, Tensor] = {}
     shapes: dict[str, Any] = {}
@@ -156,12 +138,9 @@ def write_conditions(prior: Prior, path: Path, weights: Path) -> bool:
         inputs["characters"] = torch.zeros(2, config.lyrics.tokens, dtype=torch.int64)
         shapes["characters"] = {0: LANES}
         outputs.append("lyrics")
-    if not inputs:
-        return False
     _write(
         ConditionGraph(prior), {"inputs": inputs}, {"inputs": shapes}, list(inputs), outputs, path, weights
     )
-    return True
 
 
 def write_codec(codec: Codec, level: int, encoder: Path, decoder: Path, weights: Path) -> None:
