@@ -15,6 +15,8 @@ from engine.backends.protocol import Codes, WindowInput
 from engine.prior.config import PriorConfig
 from engine.prior.pulse import SongPulse, pulse_rows
 from engine.prior.vocabulary import LabelVocabulary
+from engine.request import LevelSampling
+from engine.sampling.draw import sample_here
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class OnnxRunner:
             "artists": np.zeros((self.lanes, artists), np.float32),
             "genres": np.zeros((self.lanes, genres), np.float32),
             "total": np.full(self.lanes, window.total, np.float32),
-            "offset": np.full(self.lanes, window.offset, np.float32),
+            "offset": np.array(window.offsets, np.float32),
         }
         for lane, style in enumerate(styles):
             for row, weight in self.names.artist_weights(style, strict=False).items():
@@ -165,11 +167,12 @@ class OnnxRunner:
             blank = np.zeros((self.lanes, lyrics.tokens), np.int64)
             inputs["characters"] = blank if window.lyrics is None else window.lyrics
         if self.config.pulse is not None:
-            places = pulse_rows(self.config, window.pulse or SongPulse(), window.offset)
+            pulse = window.pulse or SongPulse()
+            places = [pulse_rows(self.config, pulse, offset) for offset in window.offsets]
             inputs |= {
-                "phase": np.tile(places.phase, (self.lanes, 1)),
-                "tempo": np.full(self.lanes, places.tempo, np.int64),
-                "key": np.full(self.lanes, places.key, np.int64),
+                "phase": np.stack([place.phase for place in places]),
+                "tempo": np.array([place.tempo for place in places], np.int64),
+                "key": np.array([place.key for place in places], np.int64),
             }
         wanted = {node.name for node in self.conditions.get_inputs()}
         names = [node.name for node in self.conditions.get_outputs()]
@@ -218,3 +221,7 @@ class OnnxRunner:
         self.step_graph.run()
         self.caches.put_position(self.position, self.step_new)
         return self.logits
+
+    def sample(self, previous: Codes | None, noise: NDArray[np.float64], settings: LevelSampling) -> Codes:
+        """See :class:`engine.backends.protocol.LevelRunner`."""
+        return sample_here(self.step, previous, noise, settings)

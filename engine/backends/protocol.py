@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.prior.pulse import SongPulse
-from engine.request import Style
+from engine.request import LevelSampling, Style
 from engine.store.config import ModelConfig
 
 Codes = NDArray[np.int64]
@@ -17,16 +17,19 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class WindowInput:
-    """All that a window starts from, per lane: ``prefix`` int64 [N, n]; ``upper`` int64 [N, M] or None;
-    ``styles`` N of them; ``total`` and ``offset``: song length and window start in samples; ``lyrics`` int64
-    [N, P], the characters of this window for a prior that reads lyrics, else None; ``pulse``: the song's, None
-    where unknown."""
+    """All that the windows of N lanes start from: ``prefix`` int64 [N, n]; ``upper`` int64 [N, M] or None;
+    ``styles`` and ``offsets`` N of them, where each window begins in the song, in samples; ``total``: the song's
+    length in samples; ``lyrics`` int64 [N, P], the characters of each window for a prior that reads lyrics, else
+    None; ``pulse``: the song's, None where unknown.
+
+    Lanes go on in step: they have as many tokens of prefix and sample the same positions of their windows.
+    """
 
     prefix: Codes
     upper: Codes | None
     styles: tuple[Style, ...]
     total: int
-    offset: int
+    offsets: tuple[int, ...]
     lyrics: Codes | None = None
     pulse: SongPulse | None = None
 
@@ -42,6 +45,15 @@ class LevelRunner(Protocol):
         """Logits float32 [N, bins] of the next position given the token before it, int64 [N] (None at position 0).
 
         The returned array may be overwritten by the next step.
+        """
+        ...
+
+    def sample(self, previous: Codes | None, noise: NDArray[np.float64], settings: LevelSampling) -> Codes:
+        """The next tokens of every lane, int64 [N, count], given the one before them, int64 [N] (None at position 0).
+
+        ``noise``: a uniform number in [0, 1) per lane and position, [N, count], see
+        :func:`engine.sampling.noise.uniforms`. What is drawn is :func:`engine.sampling.draw.draw_lanes` of each
+        step's logits, wherever it is computed.
         """
         ...
 

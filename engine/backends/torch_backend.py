@@ -11,7 +11,8 @@ from engine.backends.protocol import Codes, WindowInput
 from engine.prior.labels import Labels, make_labels
 from engine.prior.prior import Conditions, Prior
 from engine.prior.pulse import pulse_rows
-from engine.request import Style
+from engine.request import LevelSampling, Style
+from engine.sampling.draw import sample_here
 from engine.store.config import ModelConfig
 from engine.store.folder import Model
 
@@ -35,13 +36,15 @@ class TorchRunner:
         if self.prior.labels is not None:
             labels = Labels.stack(
                 [
-                    make_labels(style, window.total, window.offset, self.names, strict=False)
-                    for style in window.styles
+                    make_labels(style, window.total, offset, self.names, strict=False)
+                    for style, offset in zip(window.styles, window.offsets, strict=True)
                 ]
             )
             if self.prior.pulse is not None and window.pulse is not None:
-                row = pulse_rows(self.prior.config, window.pulse, window.offset)
-                labels = labels.with_pulse([row] * len(window.styles))
+                pulse = window.pulse
+                labels = labels.with_pulse(
+                    [pulse_rows(self.prior.config, pulse, offset) for offset in window.offsets]
+                )
             labels = labels.to(self.prior.embed.device)
         upper = None if window.upper is None else self._tensor(window.upper)
         lyrics = None if window.lyrics is None else self._tensor(window.lyrics)
@@ -59,6 +62,10 @@ class TorchRunner:
         self.position += 1
         # Characters of a joint sequence are never drawn where a code belongs.
         return logits[:, self.prior.first_code :].float().cpu().numpy()
+
+    def sample(self, previous: Codes | None, noise: NDArray[np.float64], settings: LevelSampling) -> Codes:
+        """See :class:`engine.backends.protocol.LevelRunner`."""
+        return sample_here(self.step, previous, noise, settings)
 
 
 class TorchBackend:

@@ -72,7 +72,8 @@ def begin(backend: Backend, runner: LevelRunner, level: int, lanes: int, prefix:
     rate = backend.config.rate
     tokens = rng.integers(0, prior.bins, (lanes, prefix), dtype=np.int64)
     styles = (Style(),) * lanes
-    runner.begin(WindowInput(tokens, upper, styles, round(SONG_SECONDS * rate), round(AT_SECONDS * rate)))
+    offsets = (round(AT_SECONDS * rate),) * lanes
+    runner.begin(WindowInput(tokens, upper, styles, round(SONG_SECONDS * rate), offsets))
 
 
 def measure_prefill(backend: Backend, level: int, seconds: float) -> PrefillRow:

@@ -14,7 +14,6 @@ from engine.events import KeptCodes, WindowDone
 from engine.lyrics import SongLyrics, window_ids
 from engine.prior.pulse import SongPulse
 from engine.request import Sampling, Style
-from engine.sampling.draw import draw
 from engine.sampling.noise import uniforms
 from engine.sampling.plan import Plan, Window
 
@@ -168,7 +167,7 @@ class Scheduler:
             upper=upper,
             styles=(self.setting.styles[window.style],),
             total=total,
-            offset=offset,
+            offsets=(offset,),
             lyrics=self._lyrics(window.level, total, offset),
             pulse=self.setting.pulse,
         )
@@ -190,10 +189,9 @@ class Scheduler:
     def _steps(self, state: LevelState, window: Window, count: int) -> None:
         assert state.runner is not None
         settings = self.setting.sampling.level(window.level)
-        codes, position = state.codes, state.filled
-        for position in range(state.filled, state.filled + count):
-            previous = codes[position - 1 : position] if position > window.start else None
-            logits = state.runner.step(previous)
-            codes[position] = draw(logits[0], state.noise[position - window.first_new], settings)
-        state.filled = position + 1
+        codes, first = state.codes, state.filled
+        previous = codes[first - 1 : first] if first > window.start else None
+        noise = state.noise[first - window.first_new :][:count]
+        codes[first : first + count] = state.runner.sample(previous, noise[None], settings)[0]
+        state.filled = first + count
         state.steps += count

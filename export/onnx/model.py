@@ -117,7 +117,7 @@ def _tokens(
             upper=rng.integers(0, upper.bins, (1, config.n_ctx // upper.ratio)) if upper else None,
             styles=(Style(),),
             total=60 * rate,
-            offset=10 * rate,
+            offsets=(10 * rate,),
             lyrics=rng.integers(1, 79, (1, config.lyrics.tokens)) if config.lyrics else None,
         )
         runners = ours.runner(level, 1), theirs.runner(level, 1)

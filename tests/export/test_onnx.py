@@ -86,7 +86,7 @@ def test_every_position_of_every_kind_equals_torch(form: dict[str, Any], tmp_pat
     for known in (0, 1, block - 1, block, 2 * block + 1):
         tokens = rng.integers(0, 16, (2, n))
         window = WindowInput(
-            tokens[:, :known], None, styles, 44100 * 9, 44100, lyrics, SongPulse(5000.0, 77.0, 3)
+            tokens[:, :known], None, styles, 44100 * 9, (44100, 20000), lyrics, SongPulse(5000.0, 77.0, 3)
         )
         for runner in (ours, theirs):
             runner.begin(window)

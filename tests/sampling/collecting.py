@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.backends.protocol import Codes, WindowInput
 from engine.backends.torch_backend import TorchBackend, TorchRunner
 from engine.events import AudioChunk, Event, KeptCodes, PrimeEncoded, WindowDone
+from engine.request import LevelSampling
 from engine.store.folder import Model
 
 
@@ -52,5 +53,10 @@ class ListeningBackend(TorchBackend):
 
             def step(self, previous: Codes | None) -> NDArray[np.float32]:
                 return real.step(previous)
+
+            def sample(
+                self, previous: Codes | None, noise: NDArray[np.float64], settings: LevelSampling
+            ) -> Codes:
+                return real.sample(previous, noise, settings)
 
         return Listening()  # type: ignore[return-value]

@@ -133,7 +133,7 @@ def test_the_song_goes_on_where_the_parent_ended(
         def runner(self, level: int, lanes: int):  # type: ignore[no-untyped-def]
             runner = super().runner(level, lanes)
             real = runner.begin
-            runner.begin = lambda window: (positions.append((level, window.offset)), real(window))[1]  # type: ignore[method-assign]
+            runner.begin = lambda window: (positions.append((level, window.offsets[0])), real(window))[1]  # type: ignore[method-assign]
             return runner
 
     make(Told(backend.model), from_take(first, Mode.CONTINUE, parent, song=at), tmp_path)

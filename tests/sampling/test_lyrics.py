@@ -47,7 +47,7 @@ def words_of(model: Model, **lyrics: object) -> list[tuple[int, list[int] | None
     prime = (np.random.default_rng(0).standard_normal(9000) * 0.2).astype(np.float32)
     collect(continue_with(backend, request, prime))
     return [
-        (window.offset, None if window.lyrics is None else window.lyrics[0].tolist())
+        (window.offsets[0], None if window.lyrics is None else window.lyrics[0].tolist())
         for level, window in backend.begun
         if level == 2 or window.lyrics is not None
     ]

@@ -69,9 +69,9 @@ def test_before_the_change_nothing_differs_and_after_it_the_new_style_holds(
         np.testing.assert_array_equal(audio[:heard], plain_audio[:heard])
 
     for level, window in backend.begun:
-        first_new = (window.offset - backend.begun[0][1].offset) // (8, 32, 128)[level] + window.prefix.shape[
-            1
-        ]
+        first_new = (window.offsets[0] - backend.begun[0][1].offsets[0]) // (8, 32, 128)[
+            level
+        ] + window.prefix.shape[1]
         position = first_new * (8, 32, 128)[level]
         expected = FIRST if position < SEAM + CHANGE - 64 else SECOND
         assert window.styles == (expected,), (level, position)

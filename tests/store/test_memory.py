@@ -239,7 +239,7 @@ def test_every_precision_that_is_offered_samples() -> None:
         backend = TorchBackend(load_model(f"starter@{precision}", levels=[2]))
         runner = backend.runner(2, 1)
         prefix = np.arange(10, dtype=np.int64)[None]
-        runner.begin(WindowInput(prefix, None, (Style(),), 60 * 44100, 0))
+        runner.begin(WindowInput(prefix, None, (Style(),), 60 * 44100, (0,)))
         found[precision] = runner.step(np.array([9]))[0]
     scale = found["fp32"].std()
     for precision, close in (("fp16", 0.01), ("bf16", 0.1)):
