@@ -26,4 +26,4 @@ def test_tokens_come_out_as_often_as_their_logits_say() -> None:
     with np.errstate(divide="ignore"):
         logits = np.tile(np.log(wanted).astype(np.float32), (1000, 1))
     found = draw_lanes(logits, (np.arange(1000) + 0.5) / 1000, LevelSampling())
-    assert (np.bincount(found, minlength=4) / 1000).tolist() == wanted.tolist()
+    np.testing.assert_allclose(np.bincount(found, minlength=4) / 1000, wanted, atol=1e-3)
