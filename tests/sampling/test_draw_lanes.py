@@ -25,5 +25,5 @@ def test_tokens_come_out_as_often_as_their_logits_say() -> None:
     wanted = np.array([0.5, 0.2, 0.0, 0.3])
     with np.errstate(divide="ignore"):
         logits = np.tile(np.log(wanted).astype(np.float32), (1000, 1))
-    found = draw_lanes(logits, (np.arange(1000) + 0.5) / 1000, LevelSampling())
+    found = draw_lanes(logits, (np.arange(1000) + 0.5) / 1000, LevelSampling(temperature=1.0))
     np.testing.assert_allclose(np.bincount(found, minlength=4) / 1000, wanted, atol=1e-3)
