@@ -52,6 +52,18 @@ class AudioChunk:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """Audio decoded from the codes of ``level``, coarser than what was asked for: to be heard until that comes.
+
+    ``start`` and ``samples`` as in :class:`AudioChunk`; previews of one level arrive in order and without gaps.
+    """
+
+    start: int
+    samples: NDArray[np.float32]
+    level: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """Fraction of all token steps done, in [0, 1]; tokens sampled in this run and seconds spent on them, per level."""
 
@@ -60,4 +72,4 @@ class Progress:
     seconds: dict[int, float]
 
 
-Event = PrimeEncoded | WindowDone | KeptCodes | AudioChunk | Progress
+Event = PrimeEncoded | WindowDone | KeptCodes | AudioChunk | Preview | Progress

@@ -110,12 +110,17 @@ class TimedText(Frozen):
 
 
 class LevelSampling(Frozen):
-    """How tokens of one level are drawn. ``top_k`` and ``top_p`` exclude each other (facts/jukebox.md §5.3)."""
+    """How tokens of one level are drawn. ``top_k`` and ``top_p`` exclude each other (facts/jukebox.md §5.3).
+
+    ``strand``: how many windows of a lower level see the one before them until one begins with nothing before it;
+    strands are sampled side by side. None: every window sees the one before it, as in the paper.
+    """
 
     temperature: Annotated[float, Field(gt=0.0, le=2.0)] = 0.98
     top_k: Annotated[int, Field(ge=1, le=2048)] | None = None
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     hop_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    strand: Annotated[int, Field(ge=1, le=1024)] | None = None
 
     @model_validator(mode="after")
     def _one_filter(self) -> LevelSampling:
@@ -130,6 +135,14 @@ class Sampling(Frozen):
     bottom: LevelSampling = LevelSampling()
     middle: LevelSampling = LevelSampling()
     top: LevelSampling = LevelSampling(hop_fraction=0.25)  # more context where the music is decided
+
+    @model_validator(mode="after")
+    def _one_strand(self) -> Sampling:
+        if self.top.strand is not None:
+            raise ValueError(
+                "the top level has nothing above it that could hold strands together; leave its strand out"
+            )
+        return self
 
     def level(self, level: int) -> LevelSampling:
         """The settings of one level (0 bottom, 1 middle, 2 top)."""

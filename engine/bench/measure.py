@@ -1,136 +1,155 @@
-"""Timings of the parts of a model: prefill, steps, codec, and whole takes."""
+"""Timings of the parts of a model, whatever runs it: prefill, steps, drawing, codec, and whole takes."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes, LevelRunner, WindowInput
 from engine.bench.report import CodecRow, PipelineRow, PrefillRow, StepRow
-from engine.events import AudioChunk, Progress
-from engine.prior.prior import Prior
+from engine.bench.traffic import copied_bytes
+from engine.events import AudioChunk, PrimeEncoded, Progress
 from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Style
 from engine.sampling import continue_prime
 from engine.sampling.draw import draw
 
 T = TypeVar("T")
 WARM_UP_STEPS = 16
+RUN = 32  # tokens that are sampled in one call
 PRIME_SECONDS = 6.0
+FIRST_AUDIO_RUNS = 3
 SONG_SECONDS, AT_SECONDS = 90.0, 30.0  # a place in a song for the time signal; speed does not depend on it
 
 
 @contextmanager
-def threads(count: int | None) -> Iterator[None]:
-    """Runs the block with ``count`` threads in torch (None: as it is)."""
+def threads(count: int) -> Iterator[None]:
+    """Runs the block with ``count`` threads in torch, if torch is there at all."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def weight_bytes(prior: Prior) -> int:
-    """Bytes of weights that one step reads: all layers, and the matrix that makes logits."""
-    last = prior.embed if prior.out is None else prior.out.weight
-    read = [*prior.transformer.parameters(), last]
-    return sum(p.numel() * p.element_size() for p in read)
-
-
-def copy_bandwidth(device: torch.device, seconds: float = 0.5) -> float:
-    """GB/s, read and written together, of copying 256 MiB on ``device``: what memory can give at best."""
-    source = torch.zeros(1 << 26, device=device)
-    target = torch.empty_like(source)
-    target.copy_(source)
-    _wait(device)
-    copies, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        target.copy_(source)
-        _wait(device)
-        copies += 1
-    return 2e-9 * copies * source.numel() * source.element_size() / (time.perf_counter() - start)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def begin(backend: Backend, runner: LevelRunner, level: int, lanes: int, prefix: int) -> None:
-    """Begins a window of ``lanes`` lanes with ``prefix`` random tokens, all it may know above it included."""
-    prior = backend.config.priors[level]
+def random_window(
+    backend: Backend, level: int, lanes: int, prefix: int, at_seconds: float = AT_SECONDS
+) -> WindowInput:
+    """A window of ``lanes`` lanes with ``prefix`` random tokens, and all it may know above them and of lyrics."""
+    prior, rate = backend.config.priors[level], backend.config.rate
     rng = np.random.default_rng(level)
-    upper = None
+    upper = lyrics = None
     if prior.upper is not None:
         upper = rng.integers(0, prior.upper.bins, (lanes, prior.n_ctx // prior.upper.ratio), dtype=np.int64)
-    rate = backend.config.rate
-    tokens = rng.integers(0, prior.bins, (lanes, prefix), dtype=np.int64)
-    styles = (Style(),) * lanes
-    offsets = (round(AT_SECONDS * rate),) * lanes
-    runner.begin(WindowInput(tokens, upper, styles, round(SONG_SECONDS * rate), offsets))
+    if prior.lyrics is not None:
+        characters = prior.lyrics.characters
+        lyrics = rng.integers(1, characters, (lanes, prior.lyrics.tokens), dtype=np.int64)
+    return WindowInput(
+        prefix=rng.integers(0, prior.bins, (lanes, prefix), dtype=np.int64),
+        upper=upper,
+        styles=(Style(),) * lanes,
+        total=round(SONG_SECONDS * rate),
+        offsets=(round(at_seconds * rate),) * lanes,
+        lyrics=lyrics,
+    )
 
 
 def measure_prefill(backend: Backend, level: int, seconds: float) -> PrefillRow:
-    """Tokens a second of passing half a window through in one go, conditioning included, one lane."""
+    """Tokens a second of passing half a window through in one go, conditions included, one lane."""
     prefix = backend.config.priors[level].n_ctx // 2
-    runner = backend.runner(level, 1)
-    begin(backend, runner, level, 1, prefix)
+    runner, window = backend.runner(level, 1), random_window(backend, level, 1, prefix)
     spent: list[float] = []
-    while not spent or sum(spent) < seconds:
+    while len(spent) < 2 or sum(spent[1:]) < seconds:  # the first one warms up
         start = time.perf_counter()
-        begin(backend, runner, level, 1, prefix)
-        _fetch(runner)  # on a GPU, what was begun is done once a step has come back
+        runner.begin(window)
+        runner.step(window.prefix[:, -1])  # on a card, what was begun is done once a step has come back
         spent.append(time.perf_counter() - start)
-    return PrefillRow(level=level, tokens=prefix, tokens_per_second=prefix / float(np.median(spent)))
+    return PrefillRow(level=level, tokens=prefix, tokens_per_second=prefix / float(np.median(spent[1:])))
 
 
-def _fetch(runner: LevelRunner) -> None:
-    runner.step(np.zeros(1, dtype=np.int64))
+def measure_steps(
+    backend: Backend, level: int, lanes: int, seconds: float, read: int, copied_gb_per_second: float
+) -> StepRow:
+    """Times of single steps in the second half of windows, then of sampling the same tokens, drawing included.
 
-
-def measure_steps(backend: Backend, level: int, lanes: int, seconds: float, read: int) -> StepRow:
-    """Times of single steps in the second half of windows; ``read``: bytes of weights a step reads.
-
-    A step takes tokens in and gives logits out, both on the processor's side; drawing is not part of it.
+    A step takes tokens in and gives logits out, both in main memory. ``read``: bytes of weights that a step reads.
     """
     prior = backend.config.priors[level]
-    rng = np.random.default_rng(level)
     runner = backend.runner(level, lanes)
-    times: list[float] = []
-    while not times or sum(times) < seconds:
-        begin(backend, runner, level, lanes, prior.n_ctx // 2)
-        window = prior.n_ctx - prior.n_ctx // 2
-        tokens: Codes = rng.integers(0, prior.bins, (window, lanes), dtype=np.int64)
-        warm_up = min(WARM_UP_STEPS, window // 2)
-        for index in range(window):
-            start = time.perf_counter()
-            runner.step(tokens[index])
-            if index >= warm_up:
-                times.append(time.perf_counter() - start)
-            if len(times) % 64 == 63 and sum(times) >= seconds:
-                break
-    spent = np.array(times)
+    half = prior.n_ctx // 2
+    window = random_window(backend, level, lanes, half)
+    spent = np.array(_step_times(runner, window, prior.n_ctx - half, seconds))
+    sampled = _sample_time(runner, window, prior.n_ctx - half, seconds)
     mean = float(spent.mean())
+    needed = backend.config.rate / backend.config.hops[level]
     return StepRow(
         level=level,
         lanes=lanes,
         steps=spent.size,
+        mean_ms=1e3 * mean,
         p50_ms=1e3 * float(np.percentile(spent, 50)),
         p99_ms=1e3 * float(np.percentile(spent, 99)),
         tokens_per_second=lanes / mean,
-        needed_tokens_per_second=backend.config.rate / backend.config.hops[level],
+        sample_tokens_per_second=lanes / sampled,
+        needed_tokens_per_second=needed,
+        real_time_factor=lanes / sampled / needed,
+        weight_bytes=read,
         weights_gb_per_second=1e-9 * read / mean,
+        bandwidth_share=1e-9 * read / mean / copied_gb_per_second,
+        copied_bytes=copied_bytes(runner),
     )
 
 
+def _step_times(runner: LevelRunner, window: WindowInput, room: int, seconds: float) -> list[float]:
+    times: list[float] = []
+    lanes, known = window.prefix.shape
+    warm_up = min(WARM_UP_STEPS, room // 2)
+    while not times or sum(times) < seconds:
+        runner.begin(window)
+        previous: Codes = window.prefix[:, -1]
+        for index in range(room):
+            start = time.perf_counter()
+            runner.step(previous)
+            if index >= warm_up:
+                times.append(time.perf_counter() - start)
+            if len(times) % 64 == 63 and sum(times) >= seconds:
+                break
+            previous = window.prefix[:, index % known]
+    return times
+
+
+def _sample_time(runner: LevelRunner, window: WindowInput, room: int, seconds: float) -> float:
+    """Mean seconds of sampling one token of every lane, in runs of :data:`RUN`."""
+    noise = np.random.default_rng(1).random((window.prefix.shape[0], room))
+    settings = LevelSampling()
+    spent, tokens = 0.0, 0
+    while not tokens or spent < seconds:
+        runner.begin(window)
+        previous: Codes = window.prefix[:, -1]
+        for first in range(0, room, RUN):
+            start = time.perf_counter()
+            codes = runner.sample(previous, noise[:, first : first + RUN], settings)
+            previous = codes[:, -1]
+            if first or room <= RUN:  # the first run warms up, where there is another
+                spent += time.perf_counter() - start
+                tokens += codes.shape[1]
+            if tokens and spent >= seconds:
+                break
+    return spent / tokens
+
+
 def measure_draw(bins: int, seconds: float) -> float:
-    """Microseconds of drawing one token from logits [bins] with temperature alone."""
+    """Microseconds of drawing one token from logits [bins] with temperature alone, on the processor."""
     logits = np.random.default_rng(0).standard_normal(bins).astype(np.float32)
     settings = LevelSampling()
     draws, start = 0, time.perf_counter()
@@ -144,7 +163,7 @@ def measure_codec(backend: Backend, level: int, audio_seconds: float) -> CodecRo
     """Real-time factors (seconds of audio per second) of encoding and decoding one level."""
     samples = sample_signal(backend.config.rate, audio_seconds)
     seconds = samples.size / backend.config.rate
-    backend.encode(samples[: backend.config.rate], (level,))
+    _decode(backend, backend.encode(samples[: backend.config.rate], (level,))[level], level)
     codes, encoding = _timed(lambda: backend.encode(samples, (level,))[level])
     _, decoding = _timed(lambda: _decode(backend, codes, level))
     return CodecRow(level=level, encode_factor=seconds / encoding, decode_factor=seconds / decoding)
@@ -161,33 +180,58 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return result, time.perf_counter() - start
 
 
+def request_of(rate: int, seconds: float, fidelity: Fidelity, seed: int = 0) -> Request:
+    """A request for ``seconds`` after :func:`sample_signal`."""
+    frames = round(seconds * rate)
+    return Request(prime=PrimeRef(path="test signal"), frames=frames, fidelity=fidelity, seed=seed)
+
+
 def measure_pipeline(
     backend: Backend, fidelity: Fidelity, seconds: float, progress: Callable[[float], None] = lambda f: None
 ) -> PipelineRow:
-    """A whole take of ``seconds`` after a prime of 6 s: from the request to the first chunk, and to the last."""
-    rate = backend.config.rate
-    frames = round(seconds * rate)
-    request = Request(prime=PrimeRef(path="test signal"), frames=frames, fidelity=fidelity)
-    prime = sample_signal(rate, PRIME_SECONDS)
-    first: float | None = None
+    """A whole take of ``seconds`` after a prime of 6 s, once warmed up; first audio is the median of three takes."""
+    request = request_of(backend.config.rate, seconds, fidelity)
+    prime = sample_signal(backend.config.rate, PRIME_SECONDS)
+    _, codes = first_audio(backend, request, prime)
+    fresh = [first_audio(backend, request, prime)[0] for _ in range(FIRST_AUDIO_RUNS)]
+    known = [first_audio(backend, request, prime, codes)[0] for _ in range(FIRST_AUDIO_RUNS)]
     last: Progress | None = None
     start = time.perf_counter()
     for event in continue_prime(backend, request, prime):
-        if isinstance(event, AudioChunk) and first is None:
-            first = time.perf_counter() - start
-        elif isinstance(event, Progress):
+        if isinstance(event, Progress):
             progress(event.fraction)
             last = event
     whole = time.perf_counter() - start
-    assert first is not None, "a take without audio"
     return PipelineRow(
         fidelity=fidelity,
         seconds=seconds,
-        first_audio_ms=1e3 * first,
+        prime_seconds=PRIME_SECONDS,
+        first_audio_ms=1e3 * float(np.median(fresh)),
+        first_audio_known_ms=1e3 * float(np.median(known)),
         real_time_factor=seconds / whole,
         tokens=last.tokens if last else {},
         level_seconds=last.seconds if last else {},
     )
+
+
+def first_audio(
+    backend: Backend, request: Request, prime: NDArray[np.float32], known: dict[int, Codes] | None = None
+) -> tuple[float, dict[int, Codes]]:
+    """Seconds from the request to its first chunk, and the prime's codes; ``known``: these codes, from before."""
+    codes: dict[int, Codes] = {}
+    start = time.perf_counter()
+    events = continue_prime(backend, request, prime, done=known)
+    try:
+        for event in events:
+            if isinstance(event, PrimeEncoded):
+                codes = event.codes
+            if isinstance(event, AudioChunk):
+                return time.perf_counter() - start, codes
+    finally:
+        close = getattr(events, "close", None)
+        if close is not None:
+            close()
+    raise AssertionError("a take without audio")
 
 
 def sample_signal(rate: int, seconds: float) -> NDArray[np.float32]:

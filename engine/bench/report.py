@@ -1,22 +1,31 @@
-"""The report of `segue bench`: one validated value, printed as tables, and a line in a log."""
+"""The report of `segue bench`: one validated value, a line of the log."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from rich.console import Console
-from rich.table import Table
+from pydantic import Field
 
-from engine.errors import PathNotAllowed
 from engine.evaluation.provenance import Provenance
-from engine.request import Fidelity, Frozen
+from engine.request import MAX_SECONDS, Fidelity, Frozen
 
 LEVEL_NAMES = {0: "bottom", 1: "middle", 2: "top"}
+MAX_LANES = 1024
+
+
+class BenchSettings(Frozen):
+    """What is measured: ``seconds`` of each whole take, ``part_seconds`` for each other figure; ``levels`` None: all."""
+
+    seconds: Annotated[float, Field(ge=0.1, le=MAX_SECONDS)] = 4.0
+    part_seconds: Annotated[float, Field(gt=0.0, le=60.0)] = 1.0
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    lanes: tuple[Annotated[int, Field(ge=1, le=MAX_LANES)], ...] = (1, 4)
+    levels: tuple[Annotated[int, Field(ge=0, le=2)], ...] | None = None
+    fidelities: tuple[Fidelity, ...] = tuple(Fidelity)
 
 
 class PrefillRow(Frozen):
-    """Passing a known prefix of ``tokens`` through one prior."""
+    """Passing a known prefix of ``tokens`` through one prior, its conditions included."""
 
     level: int
     tokens: int
@@ -24,19 +33,28 @@ class PrefillRow(Frozen):
 
 
 class StepRow(Frozen):
-    """Single steps of one prior at ``lanes`` lanes. ``needed_tokens_per_second``: for sound in real time.
+    """Single steps of one prior at ``lanes`` lanes.
 
-    ``weights_gb_per_second``: bytes of the weights a step reads, times steps a second.
+    ``tokens_per_second``: of steps alone, lanes / ``mean_ms``; ``sample_tokens_per_second``: drawing included;
+    ``needed_tokens_per_second``: for sound in real time; ``real_time_factor``: what is sampled over what is needed.
+    ``weights_gb_per_second``: ``weight_bytes`` that a step reads, over its mean time; ``bandwidth_share``: of the
+    measured copy bandwidth. ``copied_bytes``: see :func:`engine.bench.traffic.copied_bytes`.
     """
 
     level: int
     lanes: int
     steps: int
+    mean_ms: float
     p50_ms: float
     p99_ms: float
     tokens_per_second: float
+    sample_tokens_per_second: float
     needed_tokens_per_second: float
+    real_time_factor: float
+    weight_bytes: int
     weights_gb_per_second: float
+    bandwidth_share: float
+    copied_bytes: int | None
 
 
 class CodecRow(Frozen):
@@ -48,116 +66,106 @@ class CodecRow(Frozen):
 
 
 class PipelineRow(Frozen):
-    """A whole take: ``first_audio_ms`` from request to first chunk; ``real_time_factor`` audio per computing time.
+    """A whole take. ``first_audio_ms``: from the request with a prime of ``prime_seconds`` to the first chunk;
+    ``first_audio_known_ms``: the same with the prime encoded before. ``real_time_factor``: audio per computing time.
 
-    ``tokens`` and ``level_seconds``: sampled per level, and the time that took.
+    ``tokens`` and ``level_seconds``: sampled per level, and the time that took; levels may overlap.
     """
 
     fidelity: Fidelity
     seconds: float
+    prime_seconds: float
     first_audio_ms: float
+    first_audio_known_ms: float
     real_time_factor: float
     tokens: dict[int, int]
     level_seconds: dict[int, float]
 
 
+class Memory(Frozen):
+    """Most memory of the process so far: resident in main memory; allocated on the card, None without one."""
+
+    peak_resident_bytes: int
+    card_bytes: int | None
+
+
+class FlatRow(Frozen):
+    """A long take of one level: median time of a token in the ``early`` and in the ``late`` window, counted from 1."""
+
+    level: int
+    windows: int
+    early: int
+    late: int
+    early_ms: float
+    late_ms: float
+    ratio: float
+
+
+class SoakRow(Frozen):
+    """Sampling without pause: memory ``after_seconds`` and at the end, and how much audio was made."""
+
+    fidelity: Fidelity
+    seconds: float
+    after_seconds: float
+    audio_seconds: float
+    early_bytes: int
+    late_bytes: int
+    ratio: float
+
+
+class TakesRow(Frozen):
+    """``takes`` takes in one request beside one take of the same length."""
+
+    fidelity: Fidelity
+    takes: int
+    seconds: float
+    one_seconds: float
+    all_seconds: float
+    ratio: float
+
+
+class VersusRow(Frozen):
+    """The same random weights sampled by ``peer``, by our torch and by our graphs: one lane, one thread, ``tokens`` of
+    a window from nothing, conditions and drawing included. ``logits_differ``: the largest difference on one window."""
+
+    peer: str
+    shapes: str
+    level: int
+    lyrics: bool
+    width: int
+    depth: int
+    tokens: int
+    logits_differ: float
+    peer_tokens_per_second: float
+    torch_tokens_per_second: float
+    onnx_tokens_per_second: float
+    torch_ratio: float
+    onnx_ratio: float
+
+
 class BenchReport(Frozen):
-    """Everything `segue bench` found. ``model_hash`` is None for random weights."""
+    """Everything one `segue bench` found. ``model_hash`` is None for random weights; ``shortened`` says what was cut
+    off the shapes, None for whole ones."""
 
     kind: Literal["segue-bench"] = "segue-bench"
-    schema_version: int = 1
+    schema_version: Literal[2] = 2
     provenance: Provenance
     model: str
     model_hash: str | None
+    shortened: str | None = None
     backend: str
     device: str
+    precision: str
     threads: int
-    weight_bytes: dict[int, int]
+    settings: BenchSettings
     copy_gb_per_second: float
-    draw_us: float
-    prefill: tuple[PrefillRow, ...]
-    steps: tuple[StepRow, ...]
-    codec: tuple[CodecRow, ...]
-    pipeline: tuple[PipelineRow, ...]
-
-    def append_to(self, path: Path) -> None:
-        """Appends the report as one line of JSON; raises PathNotAllowed where that cannot be written."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(self.model_dump_json() + "\n")
-        except OSError as error:
-            raise PathNotAllowed(
-                f"the log '{path}' cannot be written ({error.strerror}); give a file you may write to"
-            ) from error
-
-
-def show(report: BenchReport, console: Console) -> None:
-    """Prints the report's tables."""
-    weights = "random weights" if report.model_hash is None else report.model_hash[:12]
-    console.print(
-        f"[bold]{report.model}[/bold] ({weights}), {report.backend} on {report.device}, {report.threads} threads\n"
-        f"{report.provenance.machine}\ncopying memory: {report.copy_gb_per_second:.1f} GB/s, "
-        f"drawing a token: {report.draw_us:.0f} us",
-        highlight=False,
-    )
-    console.print(_step_table(report))
-    console.print(_codec_table(report))
-    console.print(_pipeline_table(report))
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(title=title)
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index else "left")
-    return table
-
-
-def _step_table(report: BenchReport) -> Table:
-    table = _table(
-        "priors",
-        "level",
-        "lanes",
-        "p50 ms",
-        "p99 ms",
-        "tokens/s",
-        "needed",
-        "weights GB/s",
-        "prefill tokens/s",
-    )
-    prefill = {row.level: f"{row.tokens_per_second:,.0f}" for row in report.prefill}
-    for row in report.steps:
-        times = (f"{row.p50_ms:.3f}", f"{row.p99_ms:.3f}")
-        rates = (f"{row.tokens_per_second:,.0f}", f"{row.needed_tokens_per_second:,.0f}")
-        first = prefill.pop(row.level, "")
-        table.add_row(
-            _level(row.level), str(row.lanes), *times, *rates, f"{row.weights_gb_per_second:.2f}", first
-        )
-    return table
-
-
-def _codec_table(report: BenchReport) -> Table:
-    table = _table("codec, times real time", "level", "encode", "decode")
-    for row in report.codec:
-        table.add_row(_level(row.level), f"{row.encode_factor:.1f}", f"{row.decode_factor:.1f}")
-    return table
-
-
-def _pipeline_table(report: BenchReport) -> Table:
-    table = _table(
-        "whole takes", "fidelity", "seconds", "first audio ms", "times real time", "tokens/s by level"
-    )
-    for row in report.pipeline:
-        speeds = [
-            f"{level}: {row.tokens[level] / seconds:,.0f}"
-            for level, seconds in sorted(row.level_seconds.items(), reverse=True)
-            if seconds > 0
-        ]
-        factor = f"{row.real_time_factor:.3f}"
-        first = f"{row.first_audio_ms:,.0f}"
-        table.add_row(row.fidelity.value, f"{row.seconds:g}", first, factor, ", ".join(speeds))
-    return table
-
-
-def _level(level: int) -> str:
-    return f"{level} {LEVEL_NAMES.get(level, '')}".strip()
+    draw_us: float | None = None
+    prefill: tuple[PrefillRow, ...] = ()
+    steps: tuple[StepRow, ...] = ()
+    codec: tuple[CodecRow, ...] = ()
+    pipeline: tuple[PipelineRow, ...] = ()
+    flat: tuple[FlatRow, ...] = ()
+    soak: SoakRow | None = None
+    takes: TakesRow | None = None
+    versus: tuple[VersusRow, ...] = ()
+    memory: Memory

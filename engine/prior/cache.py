@@ -28,6 +28,11 @@ class LayerCache:
     values: Tensor
     block_ctx: int
 
+    @property
+    def flat(self) -> tuple[Tensor, Tensor]:
+        """Keys and values with one axis of positions, [N, H, slots, D]: views of the same memory."""
+        return self.keys.flatten(2, -2), self.values.flatten(2, -2)
+
     def update(self, keys: Tensor, values: Tensor, position: int) -> tuple[Tensor, Tensor] | None:
         """Store one position's keys and values [N, H, D]; what its query may read [N, H, M, D], or None for nothing."""
         row, column = divmod(position, self.block_ctx)

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from engine.backends.protocol import Backend, Codes
 from engine.events import Event
 from engine.request import Request
+from engine.sampling.decoding import decode
 from engine.sampling.start import Start
-from engine.sampling.stream import continue_with, decode
+from engine.sampling.stream import Making, continue_takes, continue_with
 
 if TYPE_CHECKING:
     from engine.store.folder import Model
 
-__all__ = ["Start", "continue_prime", "continue_with", "decode"]
+__all__ = ["Making", "Start", "continue_prime", "continue_takes", "continue_with", "decode"]
 
 
 def continue_prime(

@@ -18,7 +18,7 @@ from engine.errors import Cancelled
 from engine.events import Progress, WindowDone
 from engine.request import MAX_SEED
 from engine.sampling.plan import Plan, Window
-from engine.sampling.scheduler import Scheduler, Setting
+from engine.sampling.scheduler import Scheduler, Setting, TakeInput
 
 JUDGED_SECONDS = 1.0  # of fixed codes behind the span
 JUDGED_SHARE = 0.5  # of a window at most, so that the other half shows the version that is judged
@@ -44,12 +44,12 @@ def choose(
     backend: Backend,
     plan: Plan,
     setting: Setting,
-    known: Mapping[int, Codes],
-    done: Mapping[int, Codes],
+    given: TakeInput,
     candidates: int,
     should_stop: Callable[[], bool],
-) -> Generator[Progress, None, Chosen]:
-    """Samples the top level's span ``candidates`` times and keeps the best; yields progress.
+    take: int = 0,
+) -> Generator[tuple[int, Progress], None, Chosen]:
+    """Samples the top level's span ``candidates`` times and keeps the best; yields (``take``, progress).
 
     Version 0 has the take's own seed. Where no fixed token follows, or the span was sampled in an earlier run
     (``done``), there is nothing to choose. Raises Cancelled.
@@ -57,33 +57,33 @@ def choose(
     top = len(plan.windows) - 1
     windows = plan.windows[top]
     stop = windows[-1].stop
-    if done.get(top, np.zeros(0)).size >= stop:
+    if given.done.get(top, np.zeros(0)).size >= stop:
         return Chosen()
     judged = _judged_window(backend, plan, stop)
     count = candidates if judged is not None else 1
     per_version = stop - windows[0].first_new + (0 if judged is None else judged.stop - judged.first_new)
     steps = count * per_version
     best: tuple[WindowDone, ...] = ()
-    best_codes, spent = known[top], 0.0
+    best_codes, spent = given.known[top], 0.0
     scores: list[float] = []
     for version in range(count):
-        seed = setting.seed if version == 0 else derived_seed(setting.seed, "infill", version)
+        seed = given.seed if version == 0 else derived_seed(given.seed, "infill", version)
         one = Scheduler(
-            backend, replace(plan, lowest=top), replace(setting, seed=seed), known={top: known[top]}, done={}
+            backend, replace(plan, lowest=top), setting, [TakeInput(seed, {top: given.known[top]})]
         )
         found: list[WindowDone] = []
         began = time.perf_counter()
         while not one.finished:
             if should_stop():
                 raise Cancelled("the job was cancelled")
-            found.extend(event for event in one.advance() if isinstance(event, WindowDone))
+            found.extend(event for _, event in one.advance() if isinstance(event, WindowDone))
             sampled = version * per_version + one.steps_done
             spent += time.perf_counter() - began
-            yield Progress(sampled / (steps + plan.steps), {top: sampled}, {top: spent})
+            yield take, Progress(sampled / (steps + plan.steps), {top: sampled}, {top: spent})
             began = time.perf_counter()
         score = 0.0 if judged is None else log_likelihood(backend, one, judged)
         if not scores or score > max(scores):
-            best, best_codes = tuple(found), one.levels[top].codes
+            best, best_codes = tuple(found), one.levels[top].codes[0]
         scores.append(score)
     return Chosen(best, {top: best_codes[:stop]}, steps)
 
@@ -104,9 +104,9 @@ def _judged_window(backend: Backend, plan: Plan, stop: int) -> Window | None:
 
 def log_likelihood(backend: Backend, scheduler: Scheduler, window: Window) -> float:
     """Sum of the log-probabilities, in nats, of the window's known tokens behind its prefix (teacher forcing)."""
-    codes = scheduler.levels[window.level].codes
+    codes = scheduler.levels[window.level].codes[0]
     runner = backend.runner(window.level, 1)
-    runner.begin(scheduler.window_input(window, window.prefix))
+    runner.begin(scheduler.window_input([window]))
     total = 0.0
     for position in range(window.first_new, window.stop):
         logits = runner.step(codes[position - 1 : position] if position > window.start else None)

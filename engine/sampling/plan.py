@@ -32,6 +32,16 @@ class Window:
         """Position of the first sampled token."""
         return self.start + self.prefix
 
+    @property
+    def tokens(self) -> int:
+        """Tokens that are sampled."""
+        return self.stop - self.first_new
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """What windows have in common that can be sampled in step: tokens known, sampled, and above."""
+        return self.prefix, self.tokens, self.upper[1] - self.upper[0]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -48,7 +58,7 @@ class Plan:
     @property
     def steps(self) -> int:
         """Token steps of all levels together."""
-        return sum(w.stop - w.first_new for level in self.windows for w in level)
+        return sum(w.tokens for level in self.windows for w in level)
 
 
 def window_starts(total: int, n_ctx: int, hop: int) -> list[int]:
@@ -74,6 +84,28 @@ def level_windows(
         upper = (0, 0) if ratio is None else (start // ratio, -(-stop // ratio))
         windows.append(Window(level, len(windows), start, done - start, stop, upper))
         done = stop
+    return tuple(windows)
+
+
+def strand_windows(
+    level: int, known: int, total: int, n_ctx: int, hop: int, ratio: int, strand: int
+) -> tuple[Window, ...]:
+    """Windows of a lower level in strands of ``strand`` windows; each strand begins without anything before it.
+
+    Inside a strand windows are ``hop`` apart as in :func:`level_windows`, so strands do not wait for one another.
+    The first strand sees the ``known`` tokens of prime as the first window of :func:`level_windows` does.
+    """
+    windows: list[Window] = []
+    done, left = known, strand
+    start = max(0, -(-(known + hop - n_ctx) // ratio) * ratio)
+    while done < total:
+        stop = min(start + n_ctx, total)
+        windows.append(
+            Window(level, len(windows), start, done - start, stop, (start // ratio, -(-stop // ratio)))
+        )
+        done, left = stop, left - 1
+        start = done + hop - n_ctx if left else done
+        left = left or strand
     return tuple(windows)
 
 
@@ -148,9 +180,14 @@ def make_plan(
             windows.append(())
             continue
         ratio = prior.upper.ratio if prior.upper else None
-        hop = hop_tokens(prior.n_ctx, sampling.level(level).hop_fraction, ratio)
+        settings = sampling.level(level)
+        hop = hop_tokens(prior.n_ctx, settings.hop_fraction, ratio)
         known = 0 if span is not None else prime_tokens * scale[level]
-        found = level_windows(level, known, total_tokens * scale[level], prior.n_ctx, hop, ratio)
+        all_tokens = total_tokens * scale[level]
+        if settings.strand is None or ratio is None:
+            found = level_windows(level, known, all_tokens, prior.n_ctx, hop, ratio)
+        else:
+            found = strand_windows(level, known, all_tokens, prior.n_ctx, hop, ratio, settings.strand)
         if span is not None:
             found = only_span(found, span[0] * scale[level], span[1] * scale[level])
         unit = ratio or 1

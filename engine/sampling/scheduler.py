@@ -1,4 +1,4 @@
-"""Executes a plan: interleaves the levels so that the lowest one is never kept waiting."""
+"""Executes a plan: which windows go on together, and one quantum of them at a time."""
 
 from __future__ import annotations
 
@@ -7,77 +7,50 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.backends.protocol import Backend, Codes, LevelRunner, WindowInput
+from engine.backends.protocol import Backend, Codes, WindowInput
 from engine.events import KeptCodes, WindowDone
 from engine.lyrics import SongLyrics, window_ids
 from engine.prior.pulse import SongPulse
 from engine.request import Sampling, Style
+from engine.sampling.levels import Group, LevelState, restore
 from engine.sampling.noise import uniforms
 from engine.sampling.plan import Plan, Window
 
-QUANTUM = 64  # token steps a level makes before the scheduler looks round again
+QUANTUM = 64  # token steps a level makes before its codes are shown to the others
+LANES = 8  # windows of all takes that are sampled in step, unless told otherwise
 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What all windows of a take share: ``styles[k]`` for windows of style k, ``song`` as (length of the song,
-    position 0 in it), in samples, ``lyrics`` for a top prior that reads them, ``pulse`` for one that is told it."""
+    """What all windows share: ``styles[k]`` for windows of style k, ``song`` as (length of the song, position 0 in
+    it), in samples, ``lyrics`` for a top prior that reads them, ``pulse`` for one that is told it."""
 
     sampling: Sampling
     styles: tuple[Style, ...]
-    seed: int
     song: tuple[int, int]
     lyrics: SongLyrics | None = None
     pulse: SongPulse | None = None
 
 
-@dataclass
-class LevelState:
-    """Progress of one level: ``codes`` int64 [total], of which the first ``filled`` are settled.
+@dataclass(frozen=True, eq=False)
+class TakeInput:
+    """What is a take's own: its seed, and per level the codes int64 from position 0 that it starts from (``known``)
+    and that an earlier run of it got to (``done``)."""
 
-    Codes behind ``filled`` may be known too (infill): they are settled when the last window is sampled.
-    """
+    seed: int
+    known: Mapping[int, Codes]
+    done: Mapping[int, Codes] = field(default_factory=dict)
 
-    codes: Codes
-    filled: int
-    windows: tuple[Window, ...]
-    runner: LevelRunner | None = None
-    current: int = 0  # index into windows
-    begun: bool = False
-    noise: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    steps: int = 0
-    seconds: float = 0.0
-    window_seconds: float = 0.0
 
-    @property
-    def finished(self) -> bool:
-        """Whether every window is sampled."""
-        return self.current >= len(self.windows)
-
-    @property
-    def steps_done(self) -> int:
-        """Tokens sampled, those of resumed windows included."""
-        whole = sum(w.stop - w.first_new for w in self.windows[: self.current])
-        return whole if self.finished else whole + self.filled - self.windows[self.current].first_new
-
-    def kept_before(self, prime: int) -> tuple[int, int]:
-        """Tokens between the prime and the first window, which an earlier take gave."""
-        return prime, self.windows[0].first_new if self.windows else self.codes.size
-
-    def kept_after(self) -> tuple[int, int]:
-        """Tokens behind the last window, which an earlier take gave."""
-        return self.windows[-1].stop if self.windows else self.codes.size, self.codes.size
+TakeEvent = tuple[int, WindowDone | KeptCodes]
 
 
 class Scheduler:
-    """Samples one take. ``advance`` makes one quantum of steps at the lowest level that can go on.
+    """Samples takes of one plan side by side, in up to ``lanes`` lanes.
 
-    ``known[level]``: codes int64 from position 0 that the take starts from. ``done[level]``: codes from position
-    0 that an earlier run of the same take got to; it goes on after the last whole window in them. What is sampled
-    depends on plan, noise and conditions only, so neither the quantum nor the interleaving nor a resume changes a
-    token.
+    What is sampled depends on plan, noise and conditions only, so neither the lanes nor the quantum nor the
+    order of the windows nor a resume changes a token. :meth:`work` may be called by one thread per level.
     """
 
     def __init__(
@@ -85,25 +58,19 @@ class Scheduler:
         backend: Backend,
         plan: Plan,
         setting: Setting,
-        known: Mapping[int, Codes],
-        done: Mapping[int, Codes],
+        takes: Sequence[TakeInput],
+        lanes: int = LANES,
     ) -> None:
-        self.backend, self.plan, self.setting = backend, plan, setting
-        self.levels: dict[int, LevelState] = {}
-        for level in range(plan.lowest, len(plan.windows)):
-            self.levels[level] = self._restore(level, known[level], done.get(level))
-
-    def _restore(self, level: int, known: Codes, done: Codes | None) -> LevelState:
-        """Start from known codes, and from those of an earlier run up to the last window that was finished."""
-        windows = self.plan.windows[level]
-        reached = 0 if done is None else done.size
-        finished = sum(1 for w in windows if w.stop <= reached)
-        codes = np.zeros(self.plan.total[level], dtype=np.int64)
-        codes[: known.size] = known[: codes.size]
-        filled = codes.size if finished == len(windows) else windows[finished].first_new
-        if done is not None and finished:
-            codes[: windows[finished - 1].stop] = done[: windows[finished - 1].stop]
-        return LevelState(codes, filled, windows, current=finished)
+        self.backend, self.plan, self.setting, self.takes = backend, plan, setting, tuple(takes)
+        self.lanes = max(lanes, len(self.takes))
+        self.levels: dict[int, LevelState] = {
+            level: restore(
+                plan.total[level],
+                plan.windows[level],
+                [(take.known[level], take.done.get(level)) for take in self.takes],
+            )
+            for level in range(plan.lowest, len(plan.windows))
+        }
 
     @property
     def finished(self) -> bool:
@@ -112,86 +79,132 @@ class Scheduler:
 
     @property
     def steps_done(self) -> int:
-        """Token steps done, those of resumed windows included."""
+        """Token steps of one take that are done, those of resumed windows included."""
         return sum(state.steps_done for state in self.levels.values())
 
-    def kept_first(self, chosen: Sequence[WindowDone] = ()) -> Iterator[WindowDone | KeptCodes]:
+    def kept_first(self, chosen: Sequence[Sequence[WindowDone]] = ()) -> Iterator[TakeEvent]:
         """What an earlier take gave of each level, up to the first window; all of it where nothing is left to do.
 
-        ``chosen``: windows that were sampled elsewhere, told in their place.
+        ``chosen``: windows of each take that were sampled elsewhere, told in their place.
         """
         for level, state in self.levels.items():
             yield from self._kept(level, state.kept_before(self.plan.known[level]))
-            yield from (window for window in chosen if window.level == level)
+            for take, windows in enumerate(chosen):
+                yield from ((take, window) for window in windows if window.level == level)
             if state.finished:
                 yield from self._kept(level, state.kept_after())
 
-    def _kept(self, level: int, part: tuple[int, int]) -> Iterator[KeptCodes]:
+    def _kept(self, level: int, part: tuple[int, int]) -> Iterator[TakeEvent]:
         if part[0] < part[1]:
-            yield KeptCodes(level, part[0], self.levels[level].codes[slice(*part)].copy())
+            for take, codes in enumerate(self.levels[level].codes):
+                yield take, KeptCodes(level, part[0], codes[slice(*part)].copy())
 
-    def _ready(self, level: int) -> bool:
+    def ready(self, level: int) -> bool:
+        """Whether a quantum of the level can be made now."""
         state = self.levels[level]
-        if state.finished:
+        return state.group is not None or any(self._can_begin(state.windows[i]) for i in state.waiting)
+
+    def _can_begin(self, window: Window) -> bool:
+        """Whether its prefix is settled, and the codes above it."""
+        upper = self.levels.get(window.level + 1)
+        if upper is not None and not upper.has(*window.upper):
             return False
-        upper = self.levels.get(level + 1)
-        return upper is None or upper.filled >= state.windows[state.current].upper[1]
+        return self.levels[window.level].has(window.start, window.first_new)
 
-    def advance(self) -> Iterator[WindowDone | KeptCodes]:
-        """One quantum at the lowest level that is ready; yields a window when it is finished by it."""
-        level = next(level for level in sorted(self.levels) if self._ready(level))
+    def advance(self) -> Iterator[TakeEvent]:
+        """One quantum at the lowest level that is ready; yields windows that are finished by it."""
+        yield from self.work(next(level for level in sorted(self.levels) if self.ready(level)))
+
+    def work(self, level: int) -> Iterator[TakeEvent]:
+        """One quantum of a level that is ready; yields windows that are finished by it, in order of position."""
         state = self.levels[level]
-        window = state.windows[state.current]
         started = time.perf_counter()
-        if not state.begun:
-            self._begin(state, window)
-        self._steps(state, window, min(QUANTUM, window.stop - state.filled))
+        group = state.group = state.group or self._begin(state)
+        count = min(QUANTUM, group.tokens - group.done)
+        self._sample(state, group, count)
         spent = time.perf_counter() - started
+        group.seconds += spent
         state.seconds += spent
-        state.window_seconds += spent
-        if state.filled == window.stop:
-            new = state.codes[window.first_new : window.stop].copy()
-            yield WindowDone(level, window.index, window.first_new, new, state.window_seconds)
-            state.current, state.begun, state.window_seconds = state.current + 1, False, 0.0
-            if state.finished:
-                state.filled = state.codes.size
-                yield from self._kept(level, state.kept_after())
+        state.steps += count * len(group.windows)
+        if group.done == group.tokens:
+            for window in group.windows:
+                state.seconds_of[window.index] = group.seconds / len(group.windows)
+            state.group = None
+            yield from self._finished(state, level)
 
-    def window_input(self, window: Window, prefix: int) -> WindowInput:
-        """What the runner is given for ``window`` when its first ``prefix`` tokens are known."""
-        upper = self.levels[window.level + 1].codes[slice(*window.upper)][None] if window.upper[1] else None
-        total, offset = self.setting.song
-        offset += window.start * self.backend.config.hops[window.level]
+    def _sample(self, state: LevelState, group: Group, count: int) -> None:
+        settings = self.setting.sampling.level(group.windows[0].level)
+        previous = None
+        if group.windows[0].prefix + group.done:
+            places = [window.first_new + group.done - 1 for window in group.windows]
+            previous = np.ascontiguousarray(state.codes[:, places].reshape(-1))
+        codes = group.runner.sample(previous, group.noise[:, group.done : group.done + count], settings)
+        by_take = codes.reshape(len(self.takes), len(group.windows), count)
+        for place, window in enumerate(group.windows):
+            first = window.first_new + group.done
+            state.codes[:, first : first + count] = by_take[:, place]
+            state.settled[first : first + count] = True
+        group.done += count
+
+    def _finished(self, state: LevelState, level: int) -> Iterator[TakeEvent]:
+        """Windows that have no unfinished one before them; what lies behind the last one goes with it."""
+        while state.told in state.seconds_of:
+            window = state.windows[state.told]
+            for take, codes in enumerate(state.codes):
+                new = codes[window.first_new : window.stop].copy()
+                seconds = state.seconds_of[state.told] / len(self.takes)
+                yield take, WindowDone(level, window.index, window.first_new, new, seconds)
+            state.told += 1
+        if state.told == len(state.windows):
+            state.settled[:] = True
+            yield from self._kept(level, state.kept_after())
+
+    def _begin(self, state: LevelState) -> Group:
+        """Begin the first window that can be, and with it those that can go on in step."""
+        ready = [state.windows[index] for index in state.waiting if self._can_begin(state.windows[index])]
+        room = max(1, self.lanes // len(self.takes))
+        first = ready[0]
+        together = [window for window in ready if window.shape == first.shape][:room]
+        for window in together:
+            state.waiting.remove(window.index)
+        lanes = len(self.takes) * len(together)
+        if lanes not in state.runners:
+            state.runners[lanes] = self.backend.runner(first.level, lanes)
+        noise = np.stack(
+            [
+                uniforms(take.seed, window.level, window.first_new, window.stop)
+                for take in self.takes
+                for window in together
+            ]
+        )
+        group = Group(tuple(together), state.runners[lanes], noise)
+        group.runner.begin(self.window_input(together))
+        return group
+
+    def window_input(self, windows: Sequence[Window]) -> WindowInput:
+        """What the runner is given for ``windows``, all of one shape."""
+        level, takes = windows[0].level, range(len(self.takes))
+        codes = self.levels[level].codes
+        above = self.levels[level + 1].codes if windows[0].upper[1] else None
+        total, at = self.setting.song
+        hop = self.backend.config.hops[level]
+        offsets = tuple(at + window.start * hop for window in windows)
         return WindowInput(
-            prefix=self.levels[window.level].codes[None, window.start : window.start + prefix],
-            upper=upper,
-            styles=(self.setting.styles[window.style],),
+            prefix=np.stack([codes[take, w.start : w.first_new] for take in takes for w in windows]),
+            upper=None
+            if above is None
+            else np.stack([above[take, slice(*w.upper)] for take in takes for w in windows]),
+            styles=tuple(self.setting.styles[w.style] for w in windows) * len(takes),
             total=total,
-            offsets=(offset,),
-            lyrics=self._lyrics(window.level, total, offset),
+            offsets=offsets * len(takes),
+            lyrics=self._lyrics(level, total, offsets * len(takes)),
             pulse=self.setting.pulse,
         )
 
-    def _lyrics(self, level: int, total: int, offset: int) -> Codes | None:
-        """The characters int64 [1, tokens] that belong to a window at ``offset`` samples of the song."""
+    def _lyrics(self, level: int, total: int, offsets: Sequence[int]) -> Codes | None:
+        """The characters int64 [lanes, tokens] that belong to windows at ``offsets`` samples of the song."""
         prior = self.backend.config.priors[level]
         if prior.lyrics is None or self.setting.lyrics is None:
             return None
-        return window_ids(self.setting.lyrics, total, offset, prior.window_samples)[0][None]
-
-    def _begin(self, state: LevelState, window: Window) -> None:
-        if state.runner is None:
-            state.runner = self.backend.runner(window.level, 1)
-        state.runner.begin(self.window_input(window, window.prefix))
-        state.noise = uniforms(self.setting.seed, window.level, window.first_new, window.stop)
-        state.begun = True
-
-    def _steps(self, state: LevelState, window: Window, count: int) -> None:
-        assert state.runner is not None
-        settings = self.setting.sampling.level(window.level)
-        codes, first = state.codes, state.filled
-        previous = codes[first - 1 : first] if first > window.start else None
-        noise = state.noise[first - window.first_new :][:count]
-        codes[first : first + count] = state.runner.sample(previous, noise[None], settings)[0]
-        state.filled = first + count
-        state.steps += count
+        sung = self.setting.lyrics
+        return np.stack([window_ids(sung, total, at, prior.window_samples)[0] for at in offsets])

@@ -1,66 +1,28 @@
-"""A request and what it starts from go in, a take comes out: sample, decode, hand on (DESIGN.md §4.2, §4.4)."""
+"""A request and what it starts from go in, takes come out: sample, decode, hand on (DESIGN.md §4.2, §4.4)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes
-from engine.errors import BadFormat, Cancelled, OutOfRange
-from engine.events import AudioChunk, Event, PrimeEncoded, Progress
+from engine.errors import BadFormat, OutOfRange
+from engine.events import AudioChunk, Event, Preview, PrimeEncoded, Progress, WindowDone
 from engine.lyrics import song_lyrics
 from engine.request import Mode, Request
-from engine.sampling.infill import Chosen, choose
+from engine.sampling.decoding import Decoder
+from engine.sampling.infill import choose
+from engine.sampling.pipeline import Pipeline
 from engine.sampling.plan import Plan, make_plan, span_tokens
 from engine.sampling.pulse import song_pulse
-from engine.sampling.scheduler import Scheduler, Setting
+from engine.sampling.scheduler import LANES, Scheduler, Setting, TakeInput
 from engine.sampling.song import song_span
 from engine.sampling.start import Start, primed_start
 from engine.store.config import ModelConfig
-
-
-class _Decoder:
-    """Turns codes of one level into the continuation's samples, piece by piece, cut into chunks of one size."""
-
-    def __init__(
-        self, backend: Backend, level: int, total: int, seam: int, frames: int, chunk_frames: int
-    ) -> None:
-        self.backend, self.level, self.frames, self.chunk = backend, level, frames, chunk_frames
-        self.total, self.seam = total, seam  # seam: samples of prime before the continuation
-        self.hop = backend.config.hops[self.level]
-        self.grid, self.margin = backend.decode_grid(self.level), backend.decode_margin(self.level)
-        self.piece = seam // self.hop // self.grid
-        self.sent = 0
-        self.held = np.empty(0, dtype=np.float32)
-
-    def take(self, codes: Codes, filled: int) -> Iterator[AudioChunk]:
-        """Chunks that ``filled`` tokens suffice for and that were not handed on before."""
-        while self.piece * self.grid < self.total and self.sent < self.frames:
-            if filled < min(self.total, (self.piece + 1) * self.grid + self.margin):
-                return
-            samples = self.backend.decode_piece(codes[:filled], self.level, self.piece, self.total)
-            skip = max(0, self.seam - self.piece * self.grid * self.hop)
-            self.held = np.concatenate((self.held, np.clip(samples[skip:], -1.0, 1.0)))
-            self.piece += 1
-            yield from self._chunks()
-
-    def _chunks(self) -> Iterator[AudioChunk]:
-        while True:
-            size = min(self.chunk, self.frames - self.sent)
-            if size == 0 or self.held.size < size:
-                return
-            chunk, self.held = self.held[:size], self.held[size:]
-            yield AudioChunk(self.sent, chunk.astype(np.float32))
-            self.sent += size
-
-
-def decode(backend: Backend, codes: Codes, level: int, seam: int, frames: int) -> NDArray[np.float32]:
-    """``frames`` samples float32 from sample ``seam`` on, of codes int64 [tokens] of one level."""
-    decoder = _Decoder(backend, level, codes.size, seam, frames, max(1, frames))
-    return np.concatenate([np.zeros(0, np.float32), *(c.samples for c in decoder.take(codes, codes.size))])
 
 
 def plan_of(config: ModelConfig, request: Request, start: Start) -> Plan:
@@ -110,6 +72,22 @@ def _known_codes(
     return known | backend.encode(start.audio, missing), time.perf_counter() - started
 
 
+@dataclass(frozen=True)
+class Making:
+    """How takes are made, which changes nothing in them: ``chunk_frames``: samples handed on at a time; ``lanes``:
+    windows sampled in step; ``previews``: whether the first take's coarser levels are handed on too."""
+
+    chunk_frames: int = 4096
+    lanes: int = LANES
+    previews: bool = False
+
+    def check(self) -> None:
+        """Raise OutOfRange for what cannot be done."""
+        for name, value in (("chunk_frames", self.chunk_frames), ("lanes", self.lanes)):
+            if value < 1:
+                raise OutOfRange(f"{name} is {value}; it must be at least 1")
+
+
 def continue_with(
     backend: Backend,
     request: Request,
@@ -120,54 +98,134 @@ def continue_with(
     chunk_frames: int = 4096,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """Continue ``prime`` (mono float32 [frames] at the model's rate) as ``request`` says.
+    """One take: the events of :func:`continue_takes`."""
+    making = Making(chunk_frames)
+    takes = continue_takes(
+        backend, request, (request.seed,), prime, start, (done or {},), making, should_stop
+    )
+    return (event for _, event in takes)
 
-    ``start``: what a take of another mode than primed starts from; of ``prime`` only the pulse is heard then. Yields
-    :class:`PrimeEncoded`, then windows, progress and audio as they are finished. ``done[level]``: codes known from
-    the beginning of the used prime, prime included, of every level sampled; sampling goes on after the last whole
-    window in them, and all audio is handed on from its beginning. The audio and the codes do not depend on
-    ``chunk_frames``, on ``done`` or on the machine's load. Raises Cancelled when ``should_stop()`` turns true,
-    TooShort, NoStyle or OutOfRange for a request that cannot be met.
+
+def continue_takes(
+    backend: Backend,
+    request: Request,
+    seeds: Sequence[int],
+    prime: NDArray[np.float32],
+    start: Start | None = None,
+    done: Sequence[Mapping[int, Codes]] = (),
+    making: Making | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[int, Event]]:
+    """Continue ``prime`` (mono float32 [frames] at the model's rate) as ``request`` says, once for every seed.
+
+    ``start``: what takes of another mode than primed start from; of ``prime`` only the pulse is heard then. Yields
+    (take, event): :class:`PrimeEncoded`, then windows, progress and audio as they are finished. ``done[take][level]``:
+    codes known from the beginning of the used prime, prime included, of every level sampled; sampling goes on after
+    the last whole window in them, and all audio is handed on from its beginning. Audio and codes of a take do not
+    depend on the other takes, on ``making``, on ``done`` or on the machine's load. Raises Cancelled when
+    ``should_stop()`` turns true, TooShort, NoStyle or OutOfRange for a request that cannot be met.
     """
-    config = backend.config
-    sung = config.priors[config.top].lyrics
-    styles = (request.style, *(change.style for change in request.style_changes))
-    for style in styles:
+    config, making = backend.config, making or Making()
+    making.check()
+    for style in (request.style, *(change.style for change in request.style_changes)):
         backend.check_style(style)
-    if chunk_frames < 1:
-        raise OutOfRange(f"chunk_frames is {chunk_frames}; it must be at least 1")
     if start is None:
         start = Start() if request.mode is Mode.ANCESTRAL else primed_start(config, request, prime)
+    setting = _setting(config, request, prime, start)
+    plan = plan_of(config, request, start)
+    done = done or tuple({} for _ in seeds)
+    known, seconds = _known_codes(backend, start, plan, done[0])
+    encoded = PrimeEncoded({level: codes[: plan.known[level]] for level, codes in known.items()}, seconds)
+    yield from ((take, encoded) for take in range(len(seeds)))
+
+    takes = [TakeInput(seed, known, own) for seed, own in zip(seeds, done, strict=True)]
+    chosen: list[Sequence[WindowDone]] = []
+    steps = 0
+    if request.span is not None:
+        takes, chosen, steps = yield from _choose(
+            backend, plan, setting, takes, request.span.candidates, should_stop
+        )
+    scheduler = Scheduler(backend, plan, setting, takes, making.lanes)
+    yield from scheduler.kept_first(chosen)
+    outlets = [
+        _Outlet(
+            scheduler,
+            take,
+            Decoder(backend, level, plan.total[level], start.seam, request.frames, making.chunk_frames),
+        )
+        for take in range(len(takes))
+        for level in scheduler.levels
+        if level == plan.lowest or (making.previews and take == 0)
+    ]
+    yield from _sampled(scheduler, outlets, steps, should_stop)
+
+
+@dataclass(frozen=True, eq=False)
+class _Outlet:
+    """Where the samples of one level of one take come out."""
+
+    scheduler: Scheduler
+    take: int
+    decoder: Decoder
+
+    def ready(self) -> Iterator[tuple[int, AudioChunk | Preview]]:
+        """What can be decoded now and was not before."""
+        level = self.decoder.level
+        state = self.scheduler.levels[level]
+        for chunk in self.decoder.take(state.codes[self.take], state.filled):
+            if level == self.scheduler.plan.lowest:
+                yield self.take, chunk
+            else:
+                yield self.take, Preview(chunk.start, chunk.samples, level)
+
+
+def _sampled(
+    scheduler: Scheduler, outlets: Sequence[_Outlet], steps: int, should_stop: Callable[[], bool]
+) -> Iterator[tuple[int, Event]]:
+    """Everything that sampling and decoding give; ``steps``: token steps that were made before."""
+    for outlet in outlets:
+        yield from outlet.ready()
+    all_steps = max(1, scheduler.plan.steps + steps)
+    with Pipeline(scheduler, should_stop) as pipeline:
+        for report in pipeline.reports():
+            yield from report
+            for outlet in outlets:
+                yield from outlet.ready()
+            progress = Progress(
+                (scheduler.steps_done + steps) / all_steps,
+                {level: state.steps for level, state in scheduler.levels.items()},
+                {level: state.seconds / len(scheduler.takes) for level, state in scheduler.levels.items()},
+            )
+            yield from ((take, progress) for take in range(len(scheduler.takes)))
+
+
+def _setting(config: ModelConfig, request: Request, prime: NDArray[np.float32], start: Start) -> Setting:
+    sung = config.priors[config.top].lyrics
     song = song_span(config, request, start.before, start.seam)
-    setting = Setting(
+    return Setting(
         request.sampling,
-        styles,
-        request.seed,
+        (request.style, *(change.style for change in request.style_changes)),
         song,
         None if sung is None else song_lyrics(request, sung, config.rate),
         song_pulse(config, request, prime, song[1] + start.seam),
     )
-    plan, done = plan_of(config, request, start), dict(done or {})
-    known, seconds = _known_codes(backend, start, plan, done)
-    yield PrimeEncoded({level: codes[: plan.known[level]] for level, codes in known.items()}, seconds)
 
-    chosen = Chosen()
-    if request.span is not None:
-        chosen = yield from choose(backend, plan, setting, known, done, request.span.candidates, should_stop)
-        done |= chosen.done
-    scheduler = Scheduler(backend, plan, setting, known, done)
-    yield from scheduler.kept_first(chosen.windows)
-    lowest = plan.lowest
-    state = scheduler.levels[lowest]
-    decoder = _Decoder(backend, lowest, plan.total[lowest], start.seam, request.frames, chunk_frames)
-    yield from decoder.take(state.codes, state.filled)
-    while not scheduler.finished:
-        if should_stop():
-            raise Cancelled("the job was cancelled")
-        yield from scheduler.advance()
-        yield from decoder.take(state.codes, state.filled)
-        yield Progress(
-            (scheduler.steps_done + chosen.steps) / max(1, plan.steps + chosen.steps),
-            {level: s.steps for level, s in scheduler.levels.items()},
-            {level: s.seconds for level, s in scheduler.levels.items()},
-        )
+
+def _choose(
+    backend: Backend,
+    plan: Plan,
+    setting: Setting,
+    takes: Sequence[TakeInput],
+    candidates: int,
+    should_stop: Callable[[], bool],
+) -> Generator[tuple[int, Progress], None, tuple[list[TakeInput], list[Sequence[WindowDone]], int]]:
+    """The version of the span that each take keeps, the windows it was sampled in, and the steps that it took."""
+    found: list[TakeInput] = []
+    windows: list[Sequence[WindowDone]] = []
+    steps = 0
+    for take, given in enumerate(takes):
+        chosen = yield from choose(backend, plan, setting, given, candidates, should_stop, take)
+        found.append(TakeInput(given.seed, given.known, {**given.done, **chosen.done}))
+        windows.append(chosen.windows)
+        steps = max(steps, chosen.steps)
+    return found, windows, steps

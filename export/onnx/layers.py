@@ -1,205 +1,311 @@
-"""A prior's layers with the caches as inputs and only the new keys and values as outputs (DESIGN.md §4.3).
+"""A prior's layers as a graph that holds structure only: caches are inputs that the graph updates in place.
 
-One module serves a step (one position of every lane) and a row of prefill (``block_ctx`` positions that begin a
-row). Shapes are static but for the lanes; nothing loops, branches or grows inside a graph. Whoever runs it keeps
-the caches and puts the new keys and values where they belong:
+One builder serves a step (one position of every lane) and a row of prefill (``block_ctx`` positions that begin a
+row). Nothing loops, branches or grows inside a graph. Weights are named and come when it is loaded
+(engine/backends/onnx_weights.py); the caches are laid out as engine/backends/onnx_caches.py says.
 
-=========  ==========================================  =====================================================
-kind       cache that is read                          layout, per layer of that kind
-=========  ==========================================  =====================================================
-row        the row so far (a step only)                [2, N, H, block_ctx, D]
-column     the same column of the rows before          [block_ctx, 2, N, H, blocks, D]; a step: [2, N, H, blocks, D]
-previous   the row before; zeros for row 0             [2, N, H, block_ctx, D]
-dense      everything before                           [2, N, H, ctx, D]
-prime      the first positions, the lyrics' rows       [2, N, H, prime, D]
-lyrics     the lyric encoder's states                  [2, N, H, source, D]
-=========  ==========================================  =====================================================
+=========  ======================================  ==========================================================
+kind       reads                                   how its new keys and values are kept
+=========  ======================================  ==========================================================
+row        the row so far                          in place: ``new_NAME`` is bound to the memory of ``NAME``
+column     the same column of the rows before      in place
+dense      everything before                       in place by a step; ``new_dense`` of a row of prefill
+previous   the row before; zeros for row 0         ``new_previous_rows``
+prime      the first positions, the lyrics' rows   ``new_prime``
+lyrics     the lyric encoder's states              none
+=========  ======================================  ==========================================================
 
-The first axis of a cache holds keys, then values (after ``block_ctx`` for columns, so that one column is one
-contiguous piece of memory). Layers of one kind are stacked in front: [L, 2, N, ...] or [block_ctx, L, 2, N, ...].
+``NAME.K`` in a graph is ``NAME`` and the layer's place among those of its kind; ``.keys`` and ``.values`` follow.
+Attention, layer norms and 8-bit matrices are ONNX Runtime's own operators (domain com.microsoft).
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from typing import Any
 
-from engine.backends.onnx_caches import HIDDEN
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from engine.backends.onnx_caches import NAMES
+from engine.backends.onnx_weights import (
+    BLOCK,
+    INT8,
+    LOGITS,
+    SCALES,
+    GraphPrecision,
+    head_size,
+    matrices,
+)
+from engine.prior.config import PriorConfig
 from engine.prior.patterns import Kind
-from engine.prior.prior import Prior
-from engine.prior.transformer import Attention, Layer
 
-NAMES = {
-    Kind.ROW: "rows",
-    Kind.COLUMN: "columns",
-    Kind.PREVIOUS_ROW: "previous_rows",
-    Kind.DENSE: "dense",
-    Kind.PRIME: "prime",
-    Kind.LYRICS: "lyrics",
-}
+OWN_OPS = "com.microsoft"
+OPSET = 20
+IR_VERSION = 10
+LANES = "lanes"
+EPSILON = 1e-5  # of the layer norms (facts/jukebox.md §3)
+_TYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}
 
 
-def layers_of(prior: Prior) -> dict[Kind, list[int]]:
-    """Layer numbers of each attention kind that the prior has."""
-    kinds = prior.config.kinds
-    return {kind: [i for i, own in enumerate(kinds) if own is kind] for kind in NAMES if kind in kinds}
+class PriorGraph:
+    """Builds one graph of a prior: ``length`` new positions of every lane, 1 or ``block_ctx``.
 
+    ``weights``: name of the file that the weights are made from, which lies beside the graph.
+    """
 
-class CachedLayers(nn.Module):
-    """All layers of a prior over ``length`` new positions, 1 or ``block_ctx``."""
+    def __init__(self, config: PriorConfig, length: int, precision: GraphPrecision, weights: str) -> None:
+        self.config, self.length, self.precision, self.file = config, length, precision, weights
+        self.step = length == 1
+        self.d = head_size(config)
+        self.attn = self.d * config.heads
+        self.nodes: list[onnx.NodeProto] = []
+        self.inputs: dict[str, onnx.ValueInfoProto] = {}
+        self.outputs: dict[str, onnx.ValueInfoProto] = {}
+        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.sizes = matrices(config)
 
-    def __init__(self, prior: Prior, length: int) -> None:
-        super().__init__()
-        # Not as a submodule: weights keep the names that the model store gives them.
-        self._layers = tuple(prior.transformer.layers)
-        self.length = length
-        self.places = {
-            number: (kind, place)
-            for kind, numbers in layers_of(prior).items()
-            for place, number in enumerate(numbers)
-        }
-        causal = torch.full((length, length), float(HIDDEN)).triu(1)
-        self.register_buffer("causal", causal, persistent=False)
+    def build(self) -> onnx.ModelProto:
+        """The graph; inputs and outputs as :mod:`engine.backends.onnx_runner` binds them."""
+        x, added = self._embedded()
+        y = self._layers(x)
+        if not self.config.merged_decoder:
+            y = self.op("Add", y, added)
+        if not self.step:  # logits of one position are wanted, see ``last``
+            y = self.op("Reshape", y, self.shape(-1, self.length, self.config.width))
+            y = self.op("Gather", y, self.give("last", TensorProto.INT64), axis=1)
+        self.take("logits", self._matrix(y, LOGITS), (LANES, self.config.bins))
+        graph = helper.make_graph(
+            self.nodes,
+            f"level {self.config.level}",
+            list(self.inputs.values()),
+            list(self.outputs.values()),
+            list(self.initializers.values()),
+        )
+        sets = [helper.make_opsetid("", OPSET), helper.make_opsetid(OWN_OPS, 1)]
+        return helper.make_model(graph, opset_imports=sets, ir_version=IR_VERSION, producer_name="segue")
 
-    def forward(
-        self, x: Tensor, caches: dict[str, Tensor], masks: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """New positions [N, length, width] to the same, and the new keys and values of every kind that keeps some:
-        [L, 2, N, H, length, D] by cache name.
+    # What a graph is made of.
 
-        ``masks``: added to the scores of a cache, [positions of it] by its name; ``own_prime`` [length] for the new
-        positions of prime attention.
-        """
-        new: dict[Kind, list[Tensor]] = {}
-        for number, layer in enumerate(self._layers):
-            assert isinstance(layer, Layer)
-            kind, place = self.places[number]
-            h = layer.ln_0(x)
-            y, kept = self._attend(layer.attn, kind, place, h, caches, masks)
-            if kept is not None:
-                new.setdefault(kind, []).append(kept)
-            x = layer._join(x, layer.attn.c_proj(y))
-        return x, {NAMES[kind]: torch.stack(found) for kind, found in new.items()}
+    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """A node of one output; its name."""
+        return self.ops(kind, inputs, 1, domain, **attributes)[0]
 
-    def _attend(
-        self,
-        attn: Attention,
-        kind: Kind,
-        place: int,
-        h: Tensor,
-        caches: dict[str, Tensor],
-        masks: dict[str, Tensor],
-    ) -> tuple[Tensor, Tensor | None]:
-        """Attention of one layer: [N, length, attn_width], and its new keys and values [2, N, H, length, D]."""
-        name = NAMES[kind]
+    def ops(
+        self, kind: str, inputs: tuple[str, ...], outputs: int, domain: str = "", **attributes: Any
+    ) -> list[str]:
+        """A node; names of its outputs."""
+        names = [f"{kind}_{len(self.nodes)}_{k}" for k in range(outputs)]
+        self.nodes.append(helper.make_node(kind, list(inputs), names, domain=domain, **attributes))
+        return names
+
+    def give(self, name: str, kind: int, *shape: int | str) -> str:
+        """An input, declared once."""
+        self.inputs[name] = helper.make_tensor_value_info(name, kind, list(shape))
+        return name
+
+    def take(self, name: str, value: str, shape: tuple[int | str, ...]) -> None:
+        """Make ``value`` the output ``name``."""
+        for node in self.nodes:
+            node.output[:] = [name if output == value else output for output in node.output]
+            node.input[:] = [name if given == value else given for given in node.input]
+        self.outputs[name] = helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+
+    def constant(self, array: NDArray[Any]) -> str:
+        """A small constant inside the graph."""
+        name = f"constant_{len(self.initializers)}"
+        for known, tensor in self.initializers.items():
+            if tensor.data_location == TensorProto.DEFAULT:
+                held = numpy_helper.to_array(tensor)
+                if held.dtype == array.dtype and held.shape == array.shape and (held == array).all():
+                    return known
+        self.initializers[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def shape(self, *sizes: int) -> str:
+        """Sizes for a Reshape; -1 takes what is left, 0 stays."""
+        return self.constant(np.array(sizes, np.int64))
+
+    def weight(self, name: str, *shape: int, kind: str = "float32") -> str:
+        """A weight, which the runtime is given when the graph is loaded; the file is named for the runtime's checks."""
+        if name not in self.initializers:
+            tensor = onnx.TensorProto(name=name, data_type=_TYPES[kind], dims=shape)
+            tensor.data_location = TensorProto.EXTERNAL
+            size = int(np.prod(shape)) * np.dtype(kind).itemsize
+            for key, value in (("location", self.file), ("offset", "0"), ("length", str(size))):
+                tensor.external_data.add(key=key, value=value)
+            self.initializers[name] = tensor
+        return name
+
+    # The model.
+
+    def _embedded(self) -> tuple[str, str]:
+        """Input of the first layer, and what is added to every position; both [positions of all lanes, width]."""
+        config, width, n = self.config, self.config.width, self.length
+        table = self.weight("embed", config.vocabulary, width)
+        places = self.weight("position", config.ctx, width)
+        if self.step:
+            added = self.give("added", TensorProto.FLOAT, LANES, width)
+            x = self.op("Gather", table, self.give("previous", TensorProto.INT64, LANES))
+            place = self.op("Gather", places, self.give("position_", TensorProto.INT64))
+            return self.op("Add", self.op("Add", x, place), added), added
+        x = self.op("Gather", table, self.give("ids", TensorProto.INT64, LANES, n))
+        opening = self.give("opening", TensorProto.BOOL, n, 1)
+        x = self.op("Where", opening, self.give("start", TensorProto.FLOAT, LANES, 1, width), x)
+        place = self.op("Gather", places, self.give("places", TensorProto.INT64, n))
+        given = self.give("added", TensorProto.FLOAT, LANES, n, width)
+        x = self.op("Add", self.op("Add", x, place), given)
+        flat = self.shape(-1, width)
+        return self.op("Reshape", x, flat), self.op("Reshape", given, flat)
+
+    def _layers(self, x: str) -> str:
+        """All layers over x [positions, width]; sums are left to the layer norm behind them."""
+        config = self.config
+        scale = 1.0 / config.depth if config.residual_scale else 1.0
+        more = ""
+        for number, kind in enumerate(config.kinds):
+            name = f"transformer.layers.{number}"
+            h, x = self._norm(x, more, f"{name}.ln_0")
+            a = self._linear(self._attend(h, kind, number), f"{name}.attn.c_proj")
+            h, joined = self._norm(x, a, f"{name}.ln_1")
+            inner = self.op(
+                "QuickGelu", self._linear(h, f"{name}.mlp.c_fc"), domain=OWN_OPS, alpha=1.702
+            )
+            more = self._linear(inner, f"{name}.mlp.c_proj")
+            if scale == 1.0:
+                x = joined
+            else:
+                more = self.op("Mul", self.op("Add", a, more), self.constant(np.array(scale, np.float32)))
+        return self.op("Add", x, more)
+
+    def _norm(self, x: str, more: str, name: str) -> tuple[str, str]:
+        """Layer norm of x + more, and that sum."""
+        width = self.config.width
+        parts = (self.weight(f"{name}.weight", width), self.weight(f"{name}.bias", width))
+        if not more:
+            return self.op("LayerNormalization", x, *parts, epsilon=EPSILON, axis=-1), x
+        h, _, _, joined = self.ops(
+            "SkipLayerNormalization", (x, more, *parts), 4, OWN_OPS, epsilon=EPSILON
+        )
+        self.nodes[-1].output[1:3] = ["", ""]
+        return h, joined
+
+    def _linear(self, x: str, name: str) -> str:
+        outputs = self.sizes[f"{name}.weight"][1]
+        return self._matrix(x, f"{name}.weight", self.weight(f"{name}.bias", outputs))
+
+    def _matrix(self, x: str, name: str, bias: str = "") -> str:
+        """X [positions, inputs] times a matrix, plus a bias: [positions, outputs]."""
+        inputs, outputs = self.sizes[name]
+        if self.precision == "int8":
+            blocks = -(-inputs // BLOCK)
+            numbers = self.weight(name + INT8, outputs, blocks, BLOCK, kind="uint8")
+            scales = self.weight(name + SCALES, outputs, blocks)
+            given = (x, numbers, scales, "", "", bias) if bias else (x, numbers, scales)
+            return self.op(
+                "MatMulNBits", *given, domain=OWN_OPS, K=inputs, N=outputs, bits=8, block_size=BLOCK,
+                accuracy_level=4,
+            )  # fmt: skip
+        if name == LOGITS:
+            return self.op("Gemm", x, self.weight(name, outputs, inputs), transB=1)
+        return self.op("Gemm", x, self.weight(name, inputs, outputs), bias)
+
+    def _attend(self, h: str, kind: Kind, number: int) -> str:
+        """Attention of one layer to h [positions, width]: [positions, attn]."""
+        place = self.config.kinds[:number].count(kind)
+        given = self._linear(h, f"transformer.layers.{number}.attn.c_attn")
+        if kind is Kind.COLUMN and not self.step:
+            return self._columns_of_row(given, place)
+        if kind in (Kind.ROW, Kind.COLUMN) or (kind is Kind.DENSE and self.step):
+            lanes = self.op("Reshape", given, self.shape(-1, self.length, 3 * self.attn))
+            return self._flat(self._cached(lanes, kind, place, LANES))
+        caches = self._caches(kind, place)
         if kind is Kind.LYRICS:
-            (q,) = self._heads(attn, attn.c_attn(h), 1)
-            return _joined(_read(q, caches[name][place], None)), None
-        q, k, v = self._heads(attn, attn.c_attn(h), 3)
-        kept = torch.stack((k, v))
+            return self._read(given, *caches)
+        sizes = self.constant(np.array([self.attn, 2 * self.attn], np.int64))
+        q, new = self.ops("Split", (given, sizes), 2, axis=-1)
+        self.take(name := f"new_{NAMES[kind]}.{place}", new, ("positions", 2 * self.attn))
         if kind is Kind.PREVIOUS_ROW:
-            return _joined(_read(q, caches[name][place], None)), kept
-        own = (q @ k.transpose(2, 3)) * q.shape[-1] ** -0.5 + self.causal  # [N, H, length, length]
-        if kind is Kind.ROW and self.length > 1:
-            return _joined(own.softmax(-1) @ v), kept
-        if kind is Kind.COLUMN:
-            return _joined(self._column(q, k, v, caches[name], place, masks[name])), kept
-        if kind is Kind.PRIME:
-            own = own + masks["own_prime"]
-        keys, values = caches[name][place].unbind(0)
-        scores = (q @ keys.transpose(2, 3)) * q.shape[-1] ** -0.5 + masks[name]
-        weights = torch.cat((scores, own), -1).softmax(-1)
-        held = scores.shape[-1]
-        return _joined(weights[..., :held] @ values + weights[..., held:] @ v), kept
+            return self._read(q, *caches)
+        return self._read(q, *self._behind(name, caches), self._mask(kind))
 
-    def _column(self, q: Tensor, k: Tensor, v: Tensor, cache: Tensor, place: int, mask: Tensor) -> Tensor:
-        """Column attention: every new position reads its own column, and itself."""
-        if self.length == 1:
-            keys, values = cache[place].unbind(0)  # [N, H, blocks, D]
-            keys, values = keys.unsqueeze(2), values.unsqueeze(2)  # [N, H, 1, blocks, D]
-        else:
-            keys, values = cache[:, place].permute(1, 2, 3, 0, 4, 5).unbind(0)  # [N, H, block_ctx, blocks, D]
-        scale = q.shape[-1] ** -0.5
-        scores = (q.unsqueeze(3) @ keys.transpose(3, 4)).squeeze(3) * scale + mask  # [N, H, length, blocks]
-        own = (q * k).sum(-1, keepdim=True) * scale
-        weights = torch.cat((scores, own), -1).softmax(-1)
-        return (weights[..., :-1].unsqueeze(3) @ values).squeeze(3) + weights[..., -1:] * v
+    def _positions(self, kind: Kind) -> int:
+        shape = self.config.shape
+        return {
+            Kind.ROW: shape.block_ctx,
+            Kind.PREVIOUS_ROW: shape.block_ctx,
+            Kind.COLUMN: shape.blocks,
+            Kind.DENSE: shape.ctx,
+            Kind.PRIME: shape.prime,
+            Kind.LYRICS: shape.source,
+        }[kind]
 
-    def _heads(self, attn: Attention, x: Tensor, parts: int) -> tuple[Tensor, ...]:
-        heads, d = attn.heads, x.shape[-1] // parts // attn.heads
-        split = x.reshape(-1, self.length, parts, heads, d).permute(2, 0, 3, 1, 4)  # [parts, N, H, length, D]
-        return split.unbind(0)
+    def _caches(self, kind: Kind, place: int, lanes: str = LANES) -> tuple[str, str]:
+        size = (lanes, self.config.heads, self._positions(kind), self.d)
+        keys, values = (
+            self.give(f"{NAMES[kind]}.{place}.{part}", TensorProto.FLOAT, *size) for part in ("keys", "values")
+        )
+        return keys, values
 
+    def _cached(self, given: str, kind: Kind, place: int, lanes: str) -> str:
+        """Attention of queries, keys and values [lanes, n, 3 * attn] to a cache and themselves; the cache takes up the new
+        ones: [lanes, n, attn]."""
+        name = NAMES[kind]
+        seen = self.give(f"seen_{name}", TensorProto.INT32, lanes)
+        total = self.give(f"total_{name}", TensorProto.INT32, 1)
+        caches = self._caches(kind, place, lanes)
+        y, keys, values = self.ops(
+            "GroupQueryAttention",
+            (given, "", "", *caches, seen, total),
+            3,
+            OWN_OPS,
+            num_heads=self.config.heads,
+            kv_num_heads=self.config.heads,
+            scale=self._scale(),
+        )
+        size = (lanes, self.config.heads, self._positions(kind), self.d)
+        for cache, new in zip(caches, (keys, values), strict=True):
+            self.take(f"new_{cache}", new, size)
+        return y
 
-def _read(q: Tensor, cache: Tensor, mask: Tensor | None) -> Tensor:
-    keys, values = cache.unbind(0)
-    scores = (q @ keys.transpose(2, 3)) * q.shape[-1] ** -0.5
-    return (scores if mask is None else scores + mask).softmax(-1) @ values
+    def _columns_of_row(self, given: str, place: int) -> str:
+        """Every position of a row is a lane of its own: it reads its column, and stores itself there."""
+        n, attn = self.length, self.attn
+        lanes = self.op("Reshape", given, self.shape(-1, n, 3 * attn))
+        columns = self.op("Transpose", lanes, perm=[1, 0, 2])
+        columns = self.op("Reshape", columns, self.shape(-1, 1, 3 * attn))
+        y = self._cached(columns, Kind.COLUMN, place, "columns")
+        y = self.op("Reshape", y, self.shape(n, -1, attn))
+        return self._flat(self.op("Transpose", y, perm=[1, 0, 2]))
 
+    def _behind(self, new: str, caches: tuple[str, str]) -> tuple[str, str]:
+        """The caches with the new positions' own keys and values behind them."""
+        found = []
+        sizes = self.constant(np.array([self.attn, self.attn], np.int64))
+        for cache, own in zip(caches, self.ops("Split", (new, sizes), 2, axis=-1), strict=True):
+            heads = self.op("Reshape", own, self.shape(-1, self.length, self.config.heads, self.d))
+            found.append(
+                self.op("Concat", cache, self.op("Transpose", heads, perm=[0, 2, 1, 3]), axis=2)
+            )
+        return found[0], found[1]
 
-def _joined(y: Tensor) -> Tensor:
-    """[N, H, L, D] to [N, L, H * D]."""
-    return y.transpose(1, 2).flatten(2)
+    def _mask(self, kind: Kind) -> str:
+        size = (1, 1, self.length, self._positions(kind) + self.length)
+        return self.give(f"mask_{NAMES[kind]}", TensorProto.FLOAT, *size)
 
+    def _read(self, q: str, keys: str, values: str, mask: str = "") -> str:
+        """Attention of queries [positions, attn] to keys and values [lanes, H, M, D]."""
+        lanes = self.op("Reshape", q, self.shape(-1, self.length, self.attn))
+        given = (lanes, keys, values, "", "", mask) if mask else (lanes, keys, values)
+        return self._flat(
+            self.op(
+                "MultiHeadAttention", *given, domain=OWN_OPS, num_heads=self.config.heads, scale=self._scale()
+            )
+        )
 
-def _logits(prior: Prior, y: Tensor, added: Tensor) -> Tensor:
-    """Logits [N, bins] of the codes from y, added [N, width]; characters of a joint sequence are never drawn, so they
-    are left out."""
-    table = prior.embed if prior.out is None else prior.out.weight
-    return F.linear(
-        y + added if prior.out is None else y, table[prior.first_code :] if prior.first_code else table
-    )
+    def _scale(self) -> float:
+        return float((self.config.attn_width // self.config.heads) ** -0.5)
 
-
-class StepGraph(nn.Module):
-    """One position of every lane."""
-
-    def __init__(self, prior: Prior) -> None:
-        super().__init__()
-        self.prior, self.layers = prior, CachedLayers(prior, 1)
-
-    def forward(
-        self,
-        previous: Tensor,
-        position: Tensor,
-        added: Tensor,
-        caches: dict[str, Tensor],
-        masks: dict[str, Tensor],
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """``previous`` int64 [N], ``position`` int64 scalar (of the transformer), ``added`` [N, width]."""
-        prior = self.prior
-        ids = previous + prior.first_code if prior.first_code else previous
-        x = prior.embed[ids] + prior.position[position] + added
-        y, new = self.layers(x.unsqueeze(1), caches, masks)
-        return _logits(prior, y[:, 0], added), new
-
-
-class RowGraph(nn.Module):
-    """``block_ctx`` positions that begin row ``row``; the logits are those of place ``last`` in it."""
-
-    def __init__(self, prior: Prior) -> None:
-        super().__init__()
-        self.prior, self.layers = prior, CachedLayers(prior, prior.config.shape.block_ctx)
-
-    def forward(
-        self,
-        ids: Tensor,
-        start: Tensor,
-        first: Tensor,
-        row: Tensor,
-        last: Tensor,
-        added: Tensor,
-        caches: dict[str, Tensor],
-        masks: dict[str, Tensor],
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """``ids`` int64 [N, block_ctx], the id before each position (any where there is none); ``start`` [N, width]
-        stands in slot 0 where ``first`` (scalar) is 1, elsewhere it is 0; ``row``, ``last`` int64 scalars; ``added``
-        [N, block_ctx, width]."""
-        prior = self.prior
-        shape = prior.config.shape
-        x = prior.embed[ids]
-        slot = first * start.unsqueeze(1) + (1.0 - first) * x[:, :1]
-        places = prior.position.view(shape.blocks, shape.block_ctx, shape.width)[row]
-        y, new = self.layers(torch.cat((slot, x[:, 1:]), 1) + places + added, caches, masks)
-        return _logits(prior, y[:, last], added[:, last]), new
+    def _flat(self, y: str) -> str:
+        return self.op("Reshape", y, self.shape(-1, self.attn))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from engine.errors import OutOfRange
 from engine.prior.conditioning import UpperConditioner
@@ -18,6 +19,7 @@ from engine.sampling.plan import (
     only_span,
     prime_context,
     span_tokens,
+    strand_windows,
     upper_reach,
     window_starts,
 )
@@ -127,3 +129,25 @@ def test_prime_context_leaves_room_for_one_hop() -> None:
     config = starter_config()
     assert prime_context(config, Sampling()) == 1536  # 2048-token window, hop a quarter of it
     assert prime_context(config, Sampling(top=LevelSampling(hop_fraction=0.5))) == 1024
+
+
+@pytest.mark.parametrize(("known", "total"), [(0, 512), (40, 512), (48, 52), (300, 1001 * 4), (64, 200)])
+@pytest.mark.parametrize("strand", [1, 2, 3])
+def test_strands_cover_everything_once_and_begin_alone(known: int, total: int, strand: int) -> None:
+    n_ctx, hop, ratio = 64, 16, 4
+    windows = strand_windows(1, known, total, n_ctx, hop, ratio, strand)
+    covered = [position for w in windows for position in range(w.first_new, w.stop)]
+    assert covered == list(range(known, total))
+    for window in windows:
+        assert window.start % ratio == 0 and window.stop - window.start <= n_ctx
+        assert window.upper == (window.start // ratio, -(-window.stop // ratio))
+        begins = window.index % strand == 0
+        if window.index == 0:
+            assert window.prefix == min(known, n_ctx - hop)  # what the prime has, as far as it fits
+        else:
+            assert window.prefix == (0 if begins else n_ctx - hop)
+
+
+def test_only_lower_levels_have_strands() -> None:
+    with pytest.raises(ValidationError, match="leave its strand out"):
+        Sampling(top=LevelSampling(strand=2))

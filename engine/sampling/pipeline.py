@@ -1,0 +1,94 @@
+"""The levels at work side by side: a thread each, that goes on as soon as the codes it needs are settled.
+
+Model runtimes release the interpreter while they compute, so on two cores the upper levels run ahead while the
+lower ones follow and the caller decodes. What is sampled does not depend on who comes first.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from engine.errors import Cancelled
+from engine.sampling.scheduler import Scheduler, TakeEvent
+
+_WAITING = 64  # reports that may wait for the caller before the levels wait for it
+_LOOK_SECONDS = 0.1  # how often a waiting thread looks whether it should stop
+
+
+class Pipeline(AbstractContextManager["Pipeline"]):
+    """Runs a scheduler's levels in threads for as long as the context is open.
+
+    :meth:`reports` yields what happened, one list per quantum; an empty one says that codes were settled.
+    """
+
+    def __init__(self, scheduler: Scheduler, should_stop: Callable[[], bool] = lambda: False) -> None:
+        self._scheduler, self._should_stop = scheduler, should_stop
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._reports: queue.Queue[list[TakeEvent] | BaseException | None] = queue.Queue(_WAITING)
+        self._threads = [
+            threading.Thread(target=self._run, args=(level,), name=f"segue-level-{level}", daemon=True)
+            for level, state in scheduler.levels.items()
+            if not state.finished
+        ]
+
+    def __enter__(self) -> Pipeline:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops the levels; they finish the quantum that they are at."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def reports(self) -> Iterator[list[TakeEvent]]:
+        """What was done, until everything is sampled. Raises Cancelled, and whatever a level raised."""
+        running = len(self._threads)
+        while running:
+            if self._should_stop():
+                raise Cancelled("the job was cancelled")
+            try:
+                report = self._reports.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            if isinstance(report, BaseException):
+                raise report
+            if report is None:
+                running -= 1
+            else:
+                yield report
+
+    def _run(self, level: int) -> None:
+        state = self._scheduler.levels[level]
+        try:
+            while not self._stopped and not state.finished:
+                if self._wait_for(level):
+                    self._tell(list(self._scheduler.work(level)))
+            self._tell(None)
+        except BaseException as error:
+            self._tell(error)
+
+    def _wait_for(self, level: int) -> bool:
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self._stopped and self._scheduler.ready(level), _LOOK_SECONDS
+            )
+
+    def _tell(self, report: list[TakeEvent] | BaseException | None) -> None:
+        with self._changed:
+            self._changed.notify_all()
+        while not self._stopped:
+            try:
+                return self._reports.put(report, timeout=_LOOK_SECONDS)
+            except queue.Full:
+                continue

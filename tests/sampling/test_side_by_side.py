@@ -1,0 +1,93 @@
+"""Levels in threads, takes and windows in lanes: nothing of it changes a take."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engine.backends.protocol import LevelRunner
+from engine.backends.torch_backend import TorchBackend
+from engine.errors import NoMemory
+from engine.events import AudioChunk, Event, Preview, Progress
+from engine.request import Fidelity, PrimeRef, Request
+from engine.sampling import Making, continue_prime, continue_takes
+from engine.store.folder import Model
+from tests.prior.build import tiny_model
+from tests.sampling.collecting import collect, heard
+
+FRAMES = 7_001  # neither a token nor a chunk
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def prime() -> NDArray[np.float32]:
+    return (np.random.default_rng(0).standard_normal(9000) * 0.2).astype(np.float32)
+
+
+def request(**changes: object) -> Request:
+    values: dict[str, object] = {"prime": PrimeRef(path="riff.wav"), "frames": FRAMES, "seed": 5}
+    return Request.model_validate(values | changes)
+
+
+def test_the_draft_is_heard_first_and_finer_levels_follow(model: Model, prime: NDArray[np.float32]) -> None:
+    making = Making(chunk_frames=512, previews=True)
+    events = [e for _, e in continue_takes(TorchBackend(model), request(), (5,), prime, making=making)]
+    alone = {
+        fidelity: heard(continue_prime(model, request(fidelity=fidelity), prime)) for fidelity in Fidelity
+    }
+    for level, fidelity in ((2, Fidelity.DRAFT), (1, Fidelity.FINE)):
+        previews = [e for e in events if isinstance(e, Preview) and e.level == level]
+        np.testing.assert_array_equal(np.concatenate([e.samples for e in previews]), alone[fidelity])
+    np.testing.assert_array_equal(heard(iter(events)), alone[Fidelity.FULL])
+    order = [e.level if isinstance(e, Preview) else 0 for e in events if isinstance(e, Preview | AudioChunk)]
+    assert order[0] == 2 and order.index(1) < order.index(0)
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 16])
+def test_takes_beside_each_other_are_what_each_is_alone(
+    model: Model, prime: NDArray[np.float32], lanes: int
+) -> None:
+    seeds = (5, 6, 5)
+    events = list(continue_takes(TorchBackend(model), request(), seeds, prime, making=Making(lanes=lanes)))
+    for take, seed in enumerate(seeds):
+        own = collect(_of(events, take))
+        audio, codes, _ = collect(continue_prime(model, request(seed=seed), prime))
+        assert all(np.array_equal(codes[level], own[1][level]) for level in range(3))
+        np.testing.assert_allclose(own[0], audio, atol=1e-6)
+
+
+def test_a_closed_take_leaves_no_thread(model: Model, prime: NDArray[np.float32]) -> None:
+    before = threading.active_count()
+    events = continue_takes(TorchBackend(model), request(), (5,), prime)
+    assert isinstance(events, Generator)
+    next(e for _, e in events if isinstance(e, Progress))
+    assert threading.active_count() > before
+    events.close()
+    assert threading.active_count() == before
+
+
+def test_what_a_level_raises_reaches_the_caller(model: Model, prime: NDArray[np.float32]) -> None:
+    backend = TorchBackend(model)
+    whole = backend.runner
+
+    def runner(level: int, lanes: int) -> LevelRunner:
+        if level == 1:
+            raise NoMemory("no room for the middle level")
+        return whole(level, lanes)
+
+    backend.runner = runner  # type: ignore[method-assign]
+    with pytest.raises(NoMemory, match="no room for the middle level"):
+        list(continue_prime(backend, request(), prime))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("segue-level")]
+
+
+def _of(events: list[tuple[int, Event]], take: int) -> Iterator[Event]:
+    return (event for index, event in events if index == take)
