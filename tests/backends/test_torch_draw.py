@@ -14,7 +14,15 @@ from engine.sampling.draw import draw_lanes
 SETTINGS = [
     LevelSampling(temperature=temperature, **kept)
     for temperature in (0.3, 0.98, 1.0, 2.0)
-    for kept in ({}, {"top_k": 1}, {"top_k": 7}, {"top_k": 2048}, {"top_p": 0.01}, {"top_p": 0.9}, {"top_p": 1.0})
+    for kept in (
+        {},
+        {"top_k": 1},
+        {"top_k": 7},
+        {"top_k": 2048},
+        {"top_p": 0.01},
+        {"top_p": 0.9},
+        {"top_p": 1.0},
+    )
 ]
 
 
