@@ -1,0 +1,283 @@
+"""Ways of sampling a lower level's windows side by side, compared by what is heard where they meet.
+
+The codes above are those of real songs, so nothing but the windows differs. Every plan is measured at its own seams,
+and the sequential take at the same places: the seam metric is the ratio of the two.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.analysis.seams import clicks, spectral_jumps
+from engine.backends.protocol import Backend, Codes
+from engine.evaluation.data import Song
+from engine.request import Frozen, Sampling, Style
+from engine.sampling.decoding import decode
+from engine.sampling.plan import Plan, Window, hop_tokens, level_windows, strand_windows
+from engine.sampling.scheduler import Scheduler, Setting, TakeInput
+
+SEED = 4
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of cutting a level into windows. ``strand``: see :class:`engine.request.LevelSampling`; ``overlap``:
+    tokens that a strand samples again of the one before it; ``fade``: whether their audio is cross-faded with equal
+    power, else they only warm the strand up."""
+
+    name: str
+    strand: int | None = None
+    overlap: int = 0
+    fade: bool = False
+
+
+WAYS = (
+    Way("sequential"),
+    Way("wavefront, strands of 8", 8),
+    Way("wavefront, strands of 4", 4),
+    Way("two-phase", 2),
+    Way("no left context", 1),
+    Way("no left context, warmed up", 1, 128),
+    Way("no left context, cross-faded", 1, 128, True),
+    Way("two-phase, cross-faded", 2, 128, True),
+)
+
+
+class WayRow(Frozen):
+    """A way measured over all songs. ``jump_db``: mean spectral jump at the seams; ``same_places_db``: of the
+    sequential take there; ``metric``: the first over the second; ``elsewhere_db``: of this take away from seams;
+    ``real_db``: of the song there; ``click_db``: see :func:`engine.analysis.seams.clicks`; ``speed``: tokens a second
+    over the sequential plan's, in the same run."""
+
+    level: int
+    name: str
+    seams: int
+    jump_db: float
+    same_places_db: float
+    real_db: float
+    elsewhere_db: float
+    click_db: float
+    metric: float
+    tokens_per_second: float
+    speed: float
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """One song sampled in one way: audio float32 [T] from the seam with the prime on, seams in samples of it."""
+
+    audio: NDArray[np.float32]
+    seams: tuple[int, ...]
+    tokens: int
+    seconds: float
+
+
+def strands_of(windows: Sequence[Window]) -> list[list[Window]]:
+    """Windows by strand: a window without a prefix begins one."""
+    found: list[list[Window]] = []
+    for window in windows:
+        if window.prefix == 0 or not found:
+            found.append([])
+        found[-1].append(window)
+    return found
+
+
+def overlapped(windows: Sequence[Window], overlap: int, ratio: int, total: int) -> list[list[Window]]:
+    """Strands of which each but the first begins ``overlap`` tokens before the one before it ends."""
+    found, shift = [], 0
+    for number, strand in enumerate(strands_of(windows)):
+        shift += overlap if number else 0
+        moved = []
+        for window in strand:
+            start, stop = window.start - shift, window.stop - shift
+            if number == len(strands_of(windows)) - 1 and window is strand[-1]:
+                stop = total
+            moved.append(replace(window, start=start, stop=stop, upper=(start // ratio, -(-stop // ratio))))
+        found.append(moved)
+    return found
+
+
+class Bench:
+    """One song at one level: its prime's codes are known, and all codes above."""
+
+    def __init__(self, backend: Backend, song: Song, level: int, prime: int, frames: int, lanes: int) -> None:
+        self.backend, self.level, self.lanes = backend, level, lanes
+        config = backend.config
+        grain = config.hops[config.top]
+        self.seam = prime // grain * grain
+        self.frames = frames // grain * grain
+        whole = song.samples[: self.seam + self.frames]
+        self.real = whole[self.seam :]
+        self.codes = backend.encode(whole, (level, level + 1))
+        self.prior = config.priors[level]
+        self.style = Style(
+            artists={song.artist: 1.0} if song.artist in config.artists else {},
+            genres={name: 1.0 for name in song.genres if name in config.genres},
+        )
+
+    @property
+    def hop(self) -> int:
+        """Samples per token."""
+        return self.backend.config.hops[self.level]
+
+    def windows(self, way: Way) -> tuple[Window, ...]:
+        """The windows of the plain plan."""
+        known, total = self.seam // self.hop, self.codes[self.level].size
+        assert self.prior.upper is not None
+        ratio = self.prior.upper.ratio
+        hop = hop_tokens(self.prior.n_ctx, Sampling().level(self.level).hop_fraction, ratio)
+        if way.strand is None:
+            return level_windows(self.level, known, total, self.prior.n_ctx, hop, ratio)
+        return strand_windows(self.level, known, total, self.prior.n_ctx, hop, ratio, way.strand)
+
+    def sample(self, windows: Sequence[Window]) -> tuple[Codes, float]:
+        """Codes int64 [total] with those windows sampled, and the seconds it took."""
+        windows = tuple(replace(window, index=i) for i, window in enumerate(windows))
+        above, total = self.codes[self.level + 1], self.codes[self.level].size
+        known = {self.level: self.codes[self.level][: self.seam // self.hop], self.level + 1: above}
+        counts = [0] * self.level + [total, above.size]
+        plan = Plan(self.level, tuple(counts), tuple(counts), ((),) * self.level + (windows, ()))
+        setting = Setting(Sampling(), (self.style,), (total * self.hop, 0))
+        scheduler = Scheduler(self.backend, plan, setting, [TakeInput(SEED, known)], self.lanes)
+        began = time.perf_counter()
+        while not scheduler.levels[self.level].finished:
+            list(scheduler.work(self.level))
+        return scheduler.levels[self.level].codes[0], time.perf_counter() - began
+
+    def heard(self, codes: Codes) -> NDArray[np.float32]:
+        """Its sound from the seam on."""
+        return decode(self.backend, codes, self.level, self.seam, self.frames)
+
+    def make(self, way: Way) -> Made:
+        """The song in one way."""
+        windows = self.windows(way)
+        if not way.overlap:
+            codes, seconds = self.sample(windows)
+            meet = [w.first_new for w in windows if w.prefix == 0 or way.strand is None]
+            tokens = sum(w.tokens for w in windows)
+            return Made(self.heard(codes), self._places(meet[1:]), tokens, seconds)
+        assert self.prior.upper is not None
+        strands = overlapped(windows, way.overlap, self.prior.upper.ratio, self.codes[self.level].size)
+        return self._overlapping(strands, way)
+
+    def _overlapping(self, strands: list[list[Window]], way: Way) -> Made:
+        """Neighbouring strands are sampled apart and joined where they overlap."""
+        sides, seconds = [], 0.0
+        for side in (0, 1):
+            codes, spent = self.sample(list(itertools.chain(*strands[side::2])))
+            sides.append(codes)
+            seconds += spent
+        tokens = sum(w.tokens for strand in strands for w in strand)
+        joined = sides[0].copy()
+        for number, strand in enumerate(strands):
+            span = slice(strand[0].first_new + (way.overlap if number else 0), strand[-1].stop)
+            joined[span] = sides[number % 2][span]
+        meet = [strand[0].start for strand in strands[1:]]
+        if not way.fade:
+            places = self._places([place + way.overlap for place in meet])
+            return Made(self.heard(joined), places, tokens, seconds)
+        audio = self._faded(strands, sides, joined, way.overlap)
+        return Made(audio, self._places([place + way.overlap // 2 for place in meet]), tokens, seconds)
+
+    def _faded(
+        self, strands: list[list[Window]], sides: list[Codes], joined: Codes, overlap: int
+    ) -> NDArray[np.float32]:
+        """Each side with the other's codes where it has none, decoded, and faded where both have some."""
+        sounds = []
+        for side in (0, 1):
+            own = joined.copy()
+            for strand in strands[side::2]:
+                span = slice(strand[0].first_new, strand[-1].stop)
+                own[span] = sides[side][span]
+            sounds.append(self.heard(own))
+        audio = np.empty_like(sounds[0])
+        for number, strand in enumerate(strands):
+            here, before = sounds[number % 2], sounds[1 - number % 2]
+            first = strand[0].first_new * self.hop - self.seam if number else 0
+            stop = strand[-1].stop * self.hop - self.seam
+            audio[first:stop] = here[first:stop]
+            if number:
+                length = overlap * self.hop
+                place = np.linspace(0.0, np.pi / 2, length, dtype=np.float32)
+                span = slice(first, first + length)
+                audio[span] = np.sin(place) * here[span] + np.cos(place) * before[span]
+        return audio
+
+    def _places(self, tokens: Sequence[int]) -> tuple[int, ...]:
+        return tuple(token * self.hop - self.seam for token in tokens)
+
+
+def compare_ways(
+    backend: Backend,
+    songs: Sequence[Song],
+    level: int,
+    *,
+    prime_seconds: float = 3.0,
+    seconds: float = 6.0,
+    lanes: int = 8,
+    ways: Sequence[Way] = WAYS,
+    step: Callable[[], None] = lambda: None,
+) -> tuple[list[WayRow], dict[str, Made]]:
+    """A row per way, and the first song in every way. ``step`` is called after each song and way.
+
+    The first of ``ways`` is the sequential one that the others are held against.
+    """
+    rate = backend.config.rate
+    found: dict[str, list[NDArray[np.float64]]] = {way.name: [] for way in ways}
+    spent = {way.name: (0, 0.0) for way in ways}
+    shown: dict[str, Made] = {}
+    for song in songs:
+        bench = Bench(backend, song, level, round(prime_seconds * rate), round(seconds * rate), lanes)
+        sequential = bench.make(ways[0])
+        for way in ways:
+            made = sequential if way is ways[0] else bench.make(way)
+            shown.setdefault(way.name, made)
+            tokens, before = spent[way.name]
+            spent[way.name] = tokens + made.tokens, before + made.seconds
+            found[way.name].append(_measure(made, sequential, bench.real, rate))
+            step()
+    rows = []
+    base = spent[ways[0].name][0] / spent[ways[0].name][1]
+    for way in ways:
+        figures = np.concatenate(found[way.name], 1)
+        at, same, real, click, elsewhere = np.nanmean(figures, 1)
+        speed = spent[way.name][0] / spent[way.name][1]
+        rows.append(
+            WayRow(
+                level=level,
+                name=way.name,
+                seams=figures.shape[1],
+                jump_db=at,
+                same_places_db=same,
+                real_db=real,
+                elsewhere_db=elsewhere,
+                click_db=click,
+                metric=at / same,
+                tokens_per_second=speed,
+                speed=speed / base,
+            )
+        )
+    return rows, shown
+
+
+def _measure(made: Made, sequential: Made, real: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
+    """Figures of every seam, [5, seams]: the jump here, in the sequential take, in the song; clicks; elsewhere."""
+    places = made.seams
+    # Places between the seams, as many as there are seams, at no fixed distance from them.
+    rng = np.random.default_rng(len(places))
+    away = [place + int(rng.integers(rate // 50, rate // 10)) for place in places]
+    return np.stack(
+        [
+            spectral_jumps(made.audio, rate, places),
+            spectral_jumps(sequential.audio, rate, places),
+            spectral_jumps(real, rate, places),
+            clicks(made.audio, rate, places),
+            spectral_jumps(made.audio, rate, away),
+        ]
+    )
