@@ -1,78 +1,33 @@
-"""The torch backend: eager, static caches."""
+"""The torch backend: eager steps on a CPU, captured ones on CUDA; static caches on both."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from engine.backends.protocol import Codes, WindowInput
-from engine.prior.labels import Labels, make_labels
-from engine.prior.prior import Conditions, Prior
-from engine.prior.pulse import pulse_rows
-from engine.request import LevelSampling, Style
-from engine.sampling.draw import sample_here
+from engine.backends.protocol import Codes
+from engine.backends.torch_runner import TorchRunner
+from engine.backends.torch_static import StaticRunner
+from engine.prior.labels import make_labels
+from engine.request import Style
 from engine.store.config import ModelConfig
 from engine.store.folder import Model
 
 
-class TorchRunner:
-    """One level's prior with caches for ``lanes`` lanes."""
-
-    def __init__(self, prior: Prior, config: ModelConfig, lanes: int) -> None:
-        self.prior, self.names = prior, config.vocabulary(prior.config.level)
-        self.caches = prior.caches(lanes)
-        self.conditions: Conditions | None = None
-        self.position = 0
-
-    def _tensor(self, codes: Codes) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(codes)).to(self.prior.embed.device)
-
-    @torch.inference_mode()
-    def begin(self, window: WindowInput) -> None:
-        """See :class:`engine.backends.protocol.LevelRunner`."""
-        labels = None
-        if self.prior.labels is not None:
-            labels = Labels.stack(
-                [
-                    make_labels(style, window.total, offset, self.names, strict=False)
-                    for style, offset in zip(window.styles, window.offsets, strict=True)
-                ]
-            )
-            if self.prior.pulse is not None and window.pulse is not None:
-                pulse = window.pulse
-                labels = labels.with_pulse(
-                    [pulse_rows(self.prior.config, pulse, offset) for offset in window.offsets]
-                )
-            labels = labels.to(self.prior.embed.device)
-        upper = None if window.upper is None else self._tensor(window.upper)
-        lyrics = None if window.lyrics is None else self._tensor(window.lyrics)
-        self.conditions = self.prior.condition(labels, upper, len(window.styles), lyrics)
-        prefix = self._tensor(window.prefix)
-        self.prior.prefill(self.caches, self.conditions, prefix)
-        self.position = prefix.shape[1]
-
-    def step(self, previous: Codes | None) -> NDArray[np.float32]:
-        """See :class:`engine.backends.protocol.LevelRunner`."""
-        if self.conditions is None:
-            raise RuntimeError("step before begin: a window has to be begun first")
-        before = None if previous is None else self._tensor(previous)
-        logits = self.prior.step(self.caches, self.conditions, before, self.position)
-        self.position += 1
-        # Characters of a joint sequence are never drawn where a code belongs.
-        return logits[:, self.prior.first_code :].float().cpu().numpy()
-
-    def sample(self, previous: Codes | None, noise: NDArray[np.float64], settings: LevelSampling) -> Codes:
-        """See :class:`engine.backends.protocol.LevelRunner`."""
-        return sample_here(self.step, previous, noise, settings)
-
-
 class TorchBackend:
-    """A loaded :class:`engine.store.Model` behind the backend protocol."""
+    """A loaded :class:`engine.store.Model` behind the backend protocol, on the device that it was loaded on.
 
-    def __init__(self, model: Model) -> None:
+    ``static``: whether steps have static shapes and are captured where that can be (engine/backends/torch_static.py);
+    by default on CUDA, since eager steps, which read no more than is there, are faster on a CPU.
+    """
+
+    def __init__(self, model: Model, static: bool | None = None) -> None:
         self.model = model
+        cuda = self._device().type == "cuda"
+        self.static = cuda if static is None else static
+        if cuda:
+            keep_precision()
 
     @property
     def config(self) -> ModelConfig:
@@ -98,7 +53,10 @@ class TorchBackend:
 
     def runner(self, level: int, lanes: int) -> TorchRunner:
         """A new sampling state of one level."""
-        return TorchRunner(self.model.priors[level], self.config, lanes)
+        prior = self.model.priors[level]
+        if not self.static:
+            return TorchRunner(prior, self.config, lanes)
+        return StaticRunner(prior, self.config, lanes)
 
     def decode_grid(self, level: int) -> int:
         """Tokens per decoded piece."""
@@ -112,3 +70,16 @@ class TorchBackend:
         """Samples [frames] of one piece."""
         tensor = torch.from_numpy(np.ascontiguousarray(codes)).unsqueeze(0).to(self._device())
         return self.model.codec.decode_piece(tensor, level, piece, total)[0].cpu().numpy()
+
+
+def keep_precision() -> None:
+    """Have CUDA compute in the precision that its tensors have; the only place where that is set.
+
+    TF32 keeps 10 bits of float32 and changes which token is drawn, and which code is nearest (facts/peers.md §B.3).
+    Sums of half-precision products in half precision overflow where the released models do not.
+    """
+    matmul = torch.backends.cuda.matmul
+    matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    matmul.allow_fp16_reduced_precision_reduction = False
+    matmul.allow_bf16_reduced_precision_reduction = False
