@@ -15,12 +15,18 @@ from torch import Tensor, nn
 
 from engine.codec.vqvae import Codec
 from engine.errors import NoModel
+from engine.prior.int8 import matrix_names, quantise, quantised
 from engine.prior.prior import Prior
 from engine.store.config import ModelConfig
 from engine.store.files import CODEC_FILE, file_digest, model_hash, prior_file, read_config, write_digests
 from engine.store.home import CONFIG_FILE, Precision, model_folder, split_precision
 
-DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES: dict[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "int8": torch.float16,  # of all that is not a matrix of the transformer, and of what flows between them
+}
 TRAINING_BUFFERS = (".bottleneck.sum", ".bottleneck.count", ".bottleneck.started")
 M = TypeVar("M", bound=nn.Module)
 
@@ -36,11 +42,11 @@ class Model:
     folder: Path
 
 
-def _restore(module: M, file: Path, device: str | torch.device, dtype: torch.dtype) -> M:
+def _restore(module: M, file: Path, device: str | torch.device, dtype: torch.dtype, int8: bool = False) -> M:
     """Give a module made on the meta device the tensors of ``file``; in evaluation mode, without gradients.
 
     One tensor at a time: those that change type or device are copied, the others stay mapped to the file, so a
-    model needs its own size in memory and no more.
+    model needs its own size in memory and no more. ``int8``: its matrices become numbers of 8 bits on the way.
     """
     try:
         state = load_file(file)
@@ -53,8 +59,15 @@ def _restore(module: M, file: Path, device: str | torch.device, dtype: torch.dty
     if missing or any(key not in own or own[key].shape != value.shape for key, value in state.items()):
         wrong = missing[:1] or [k for k, v in state.items() if k not in own or own[k].shape != v.shape][:1]
         raise NoModel(f"{file} does not fit model.json (first at '{wrong[0]}'); they are of different models")
+    matrices = matrix_names(module) if int8 else set()
     for key in list(state):
-        state[key] = state[key].to(device, dtype if own[key].is_floating_point() else own[key].dtype)
+        if key in matrices:
+            numbers, scale = quantised(state[key])
+            state[key], state[f"{key.removesuffix('weight')}scale"] = numbers.to(device), scale.to(device)
+        else:
+            state[key] = state[key].to(device, dtype if own[key].is_floating_point() else own[key].dtype)
+    if int8:
+        quantise(module)
     for key in own.keys() - state.keys():
         state[key] = torch.zeros(own[key].shape, dtype=own[key].dtype, device=device)
     module.load_state_dict(state, assign=True)
@@ -75,18 +88,19 @@ def load_model(
     dtype: torch.dtype | None = None,
 ) -> Model:
     """Load a model by name or a folder, with the priors of ``levels`` (default all) as ``dtype`` (default: as its
-    name says behind ``@``, else float32).
+    name says behind ``@``, else float32); with ``@int8`` their matrices as numbers of 8 bits (engine/prior/int8.py).
 
     Shipped and imported models have names. Memory: the tensors in ``dtype``, one more tensor while loading.
     """
     folder = model_folder(name)
     config = read_config(folder)
-    dtype = dtype or DTYPES[split_precision(name)[1]]
+    precision = split_precision(name)[1]
+    dtype = dtype or DTYPES[precision]
     priors = {}
     for level in range(len(config.priors)) if levels is None else levels:
         with torch.device("meta"):
             prior = Prior(config.priors[level])
-        priors[level] = _restore(prior, folder / prior_file(level), device, dtype)
+        priors[level] = _restore(prior, folder / prior_file(level), device, dtype, precision == "int8")
     codec = load_codec(folder, config, device)
     return Model(config, codec, priors, model_hash(folder, len(config.priors)), folder)
 

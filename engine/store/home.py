@@ -13,8 +13,9 @@ from engine.errors import BadArguments, NoModel
 
 SHIPPED = Path(__file__).resolve().parent.parent / "models"
 CONFIG_FILE = "model.json"
-Precision = Literal["fp32", "fp16", "bf16"]  # what models can be loaded as
-PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "bf16": "bf16"}
+Precision = Literal["fp32", "fp16", "bf16", "int8"]  # what models can be loaded as
+PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "bf16": "bf16", "int8": "int8"}
+INT8 = "int8"  # of graphs (engine/backends/onnx_weights.py): torch runs such a name in single precision
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -37,13 +38,19 @@ def known_models() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def named_precision(name: str | Path) -> tuple[str, str | None]:
+    """A model's name or folder without what stands behind its ``@``, and that: fp32, fp16, bf16, int8, or None."""
+    bare, _, suffix = str(name).rpartition("@")
+    return (bare, suffix) if bare and suffix in (*PRECISIONS, INT8) else (str(name), None)
+
+
 def split_precision(name: str | Path) -> tuple[str, Precision]:
-    """A model's name or folder without ``@fp16``, ``@bf16`` or ``@fp32``, and that precision (default fp32).
+    """A model's name or folder without its precision, and the type that torch holds it in (default fp32).
 
     It is part of the name, since it decides which tokens a request gives.
     """
-    bare, _, suffix = str(name).rpartition("@")
-    return (bare, PRECISIONS[suffix]) if bare and suffix in PRECISIONS else (str(name), "fp32")
+    bare, suffix = named_precision(name)
+    return bare, PRECISIONS.get(suffix or "", "fp32")
 
 
 def model_folder(name: str | Path) -> Path:

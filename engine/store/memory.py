@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
-from typing import Literal
 
 import torch
 
@@ -22,9 +21,8 @@ from engine.prior.config import PriorConfig, UpperConfig
 from engine.prior.prior import Prior
 from engine.prior.transformer import Linear
 from engine.store.config import ModelConfig
-from engine.store.home import PRECISIONS
+from engine.store.home import PRECISIONS, Precision
 
-Precision = Literal["fp32", "fp16", "bf16", "int8"]
 ACTIVATION_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 2}
 _FLOAT = 4  # the codec, its audio and the logits are always float32
 _GB = 1e9

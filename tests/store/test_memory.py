@@ -209,9 +209,14 @@ def test_moving_leaves_the_largest_one_on_the_device(five: ModelConfig) -> None:
          r"it needs 16\.6 GB as fp16 \(weights 14\.1, caches 1\.7, "
          r"activations 0\.8\)$"),
         ({"available": 4 * GB},
+         r"and 4\.0 GB are free; at the least it needs 10\.0 GB as int8 .*, so free some memory or choose a smaller "
+         r"model$"),
+        ({"available": 16 * GB, "precision": "fp16", "lanes": 3},
+         r"it would fit as int8 with 3 lanes \(write @int8 behind its name\): it needs 15\.1 GB as int8 with 3 lanes"),
+        ({"available": 4 * GB, "offered": ("fp32", "fp16", "bf16")},
          r"and 4\.0 GB are free; at the least it needs 16\.6 GB as fp16 .*, so free some memory or choose a smaller "
          r"model$"),
-        ({"available": 16 * GB, "precision": "fp16", "move": True, "lanes": 3},
+        ({"available": 16 * GB, "precision": "fp16", "move": True, "lanes": 3, "offered": ("fp32", "fp16")},
          r"needs 17\.7 GB as fp16 with levels moved in turn with 3 lanes .*; "
          r"it would fit as fp16 with 1 lane \(write @fp16 behind its name\): "
          r"it needs 14\.6 GB as fp16 with levels moved in turn"),
