@@ -37,7 +37,7 @@ _MAGIC = int.from_bytes(b"SegueRng", "little")
 _HEADER_BYTES = 256
 # Words of the header. Each side's words share no cache line with the other's.
 _MAGIC_AT, _VERSION_AT, _CAPACITY_AT, _RATE_AT, _PID_AT, _BIRTH_AT = range(6)
-_WRITTEN_AT, _PRODUCER_BEAT_AT, _FINISHED_AT = 8, 9, 10
+_WRITTEN_AT, _PRODUCER_BEAT_AT, _FINISHED_AT, _PROMISED_AT = 8, 9, 10, 11
 _READ_AT, _CONSUMER_BEAT_AT = 16, 17
 
 _NAME = re.compile(r"segue-(\d+)-[A-Za-z0-9_.-]+")
@@ -145,6 +145,11 @@ class Ring:
         head[_PRODUCER_BEAT_AT] = time.monotonic_ns()
         return count
 
+    def promise(self, frames: int) -> None:
+        """Say that so many frames, counted like :attr:`written`, could be written now if they were wanted: a producer
+        may hold back what it could still replace by something better."""
+        self._open_views()[0][_PROMISED_AT] = frames
+
     def finish(self) -> None:
         """Say that nothing more will be written."""
         self._open_views()[0][_FINISHED_AT] = 1
@@ -186,6 +191,12 @@ class Ring:
     def written(self) -> int:
         """Frames written since the ring was made."""
         return self._open_views()[0][_WRITTEN_AT]
+
+    @property
+    def promised(self) -> int:
+        """Frames that the producer has written or could write at once."""
+        head = self._open_views()[0]
+        return max(head[_PROMISED_AT], head[_WRITTEN_AT])
 
     @property
     def read(self) -> int:

@@ -65,7 +65,7 @@ class Job:
     request: Request | None = None
     takes_done: int = 0
     takes_before: int = 0  # made when the engine was last given this job
-    folder: str = ""
+    folders: dict[int, str] = field(default_factory=dict)  # where unfinished takes grow, by number from 0
     deaths: int = 0
     noticed_at: float = field(default=0.0, repr=False)
 
@@ -168,7 +168,7 @@ class JobBook:
                 folder=self._takes_folder,
                 ring=ring,
                 ring_from=given,
-                resume=[job.folder] if job.folder else [],
+                resume=[folder for _, folder in sorted(job.folders.items())],
             )
         )
 
@@ -240,7 +240,7 @@ class JobBook:
 
     def _progress(self, job: Job, report: JobState) -> None:
         if report.take_folder:
-            job.folder = report.take_folder
+            job.folders[job.takes_before + report.take_index] = report.take_folder
         takes = job.settings.takes
         progress = (job.takes_before + report.progress * (takes - job.takes_before)) / takes
         if progress > job.progress:  # (an engine that takes a job over begins its reports at 0)
@@ -255,10 +255,10 @@ class JobBook:
             self._announce(job)
 
     def _take_done(self, job: Job, report: TakeDone) -> None:
-        job.takes_done += 1
-        job.folder = ""
-        self._takes += 1
         assert job.request is not None
+        job.folders.pop(job.takes_done, None)
+        job.takes_done += 1  # takes are completed in their order
+        self._takes += 1
         name = report.folder.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
         bpm = float(job.request.bpm or 0.0)
         values = (self._takes, name, "", float(report.seconds), bpm, report.seed, 0, "done", report.wav)

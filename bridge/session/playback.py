@@ -140,20 +140,22 @@ class Player:
             await asyncio.sleep(TICK_SECONDS)
 
     def _look_at(self, track: Track, is_first: bool) -> None:
-        written = track.ring.written
-        track.prebuffer.observe(time.monotonic(), written / track.ring.rate)
-        if written >= track.frames and not track.learned and track.frames <= track.ring.capacity:
+        made = (
+            track.ring.promised
+        )  # (what is coarser than asked for is held back for as long as it may be replaced)
+        track.prebuffer.observe(time.monotonic(), made / track.ring.rate)
+        if made >= track.frames and not track.learned and track.frames <= track.ring.capacity:
             track.learned = (
-                True  # (a take longer than its ring waits for the listener, so its pace says nothing)
+                True  # (a take longer than its ring may wait for the listener, so its pace says nothing)
             )
             self._paces[track.fidelity] = track.prebuffer.pace()
         # (A full ring takes no more until it is played: then waiting on would be waiting for ever.)
         may_start = (
-            track.prebuffer.may_start or written >= track.frames or track.ring.fill >= track.ring.capacity
+            track.prebuffer.may_start or made >= track.frames or track.ring.fill >= track.ring.capacity
         )
         if is_first and not track.playing and may_start:
             track.playing = True
             ahead = min(track.frames, round(LEAST_SECONDS * track.ring.rate))
             self._output.play(track.ring.name, ahead, track.frames)
-            self._notices.publish("/segue/playing", track.job, "start", float(written / track.ring.rate))
+            self._notices.publish("/segue/playing", track.job, "start", float(made / track.ring.rate))
             self._on_change()

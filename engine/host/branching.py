@@ -17,7 +17,9 @@ from pydantic import ValidationError
 from engine.audio import write_wav24
 from engine.audio.durable import write_durably, writing
 from engine.errors import BadFormat, OutOfRange
-from engine.host.jobs import JobEvent, KnownPrime, Sampler, run_request
+from engine.host.jobs import Sampler, run_request
+from engine.host.known import KnownPrime
+from engine.host.telling import JobEvent
 from engine.request import Frozen, Mode, Request, TakeRef, frames_of_bars
 from engine.sampling import decode
 from engine.sampling.infill import derived_seed

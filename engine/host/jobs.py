@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-import logging
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import Waveform, quantise24, read_prime
+from engine.audio import quantise24, read_prime
 from engine.errors import BadFormat, OutOfRange
-from engine.events import AudioChunk, Event, PrimeEncoded, Progress, WindowDone
+from engine.events import AudioChunk, Event, Preview, PrimeEncoded
 from engine.host.feeder import RingFeeder
+from engine.host.filing import Filing
+from engine.host.known import Codes, KnownPrime
 from engine.host.openings import opening
+from engine.host.telling import JobEvent, TakeFinished, TakeProgress, TakeStarted, tell_nobody
 from engine.request import MAX_SEED, Mode, Request
-from engine.take import Take, TakeHead, TakeWriter, discard
+from engine.take import Take, TakeHead, TakeWriter
 from engine.take.take import REQUEST, TAKE, read_record
 
 if TYPE_CHECKING:
+    from engine.backends.protocol import Backend
     from engine.sampling import Start
-    from engine.store.config import ModelConfig
 
-log = logging.getLogger("segue.engine")
+__all__ = [
+    "SIDE_BY_SIDE",
+    "JobEvent",
+    "KnownPrime",
+    "Sampler",
+    "TakeFinished",
+    "TakeProgress",
+    "TakeStarted",
+    "run_request",
+]
 
-Codes = NDArray[np.int64]
-
-
-class HostedModel(Protocol):
-    """What a job needs of a loaded model; ``engine.store.Model`` and every backend have it."""
-
-    @property
-    def config(self) -> ModelConfig: ...
-
-    @property
-    def hash(self) -> str: ...
+SIDE_BY_SIDE = 8  # takes of one request that are sampled in the same lanes
 
 
 class Sampler(Protocol):
-    """:func:`engine.sampling.continue_prime` or a stand-in for it."""
+    """A stand-in for :func:`engine.sampling.continue_with`, which samples one take after the other."""
 
     def __call__(
         self,
@@ -56,70 +58,17 @@ class Sampler(Protocol):
     ) -> Iterator[Event]: ...
 
 
-@dataclass(frozen=True)
-class TakeStarted:
-    """Take ``index`` (0-based) grows in ``folder``; ``total_frames`` will be made at ``rate`` Hz."""
-
-    index: int
-    folder: Path
-    total_frames: int
-    rate: int
-
-
-@dataclass(frozen=True)
-class TakeProgress:
-    """Where take ``index`` stands: ``fraction`` in [0, 1], ``eta_seconds`` to its end, audio frames so far.
-
-    ``window``: whether a window was finished just now.
-    """
-
-    index: int
-    folder: Path
-    fraction: float
-    eta_seconds: float
-    audio_frames: int
-    total_frames: int
-    window: bool
-
-
-@dataclass(frozen=True)
-class TakeFinished:
-    """Take ``index`` is complete on disk; ``last`` says whether the job is done with it."""
-
-    index: int
-    take: Take
-    last: bool
-
-
-JobEvent = TakeStarted | TakeProgress | TakeFinished
-
-
-@dataclass(frozen=True, eq=False)
-class KnownPrime:
-    """A prime that was read, and perhaps encoded, ahead of the request.
-
-    ``codes``: int64 [tokens] of each level for the end of the prime that sampling uses, empty when unknown;
-    ``start``: of a take that goes on from earlier takes, instead of codes.
-    """
-
-    waveform: Waveform
-    codes: dict[int, Codes] = field(default_factory=dict)
-    start: Start | None = None
-
-
-def _ignore(event: JobEvent) -> None:
-    return
-
-
 def run_request(
-    model: HostedModel,
+    model: Backend,
     request: Request,
     *,
     folder: str | Path,
     takes: int = 1,
     chunk_frames: int = 4096,
-    on_event: Callable[[JobEvent], None] = _ignore,
+    lanes: int | None = None,
+    on_event: Callable[[JobEvent], None] = tell_nobody,
     ring: RingFeeder | None = None,
+    previews: bool = True,
     resume: Sequence[str | Path] = (),
     should_stop: Callable[[], bool] = lambda: False,
     prime: KnownPrime | None = None,
@@ -128,16 +77,45 @@ def run_request(
 ) -> list[Take]:
     """Makes ``takes`` takes of a request, with seeds ``request.seed``, ``+1``, ..., and returns them.
 
-    ``folder`` is the takes root; ``place``, where given, the folder of the one take itself. ``ring`` gets the
-    audio of the first take as it arrives, on the 24-bit grid, so that it equals the take's file bit for bit.
-    ``resume``: folders of takes of this request; unfinished ones are gone on with, complete ones are announced
-    again, and takes before the first of them count as made.
+    Up to :data:`SIDE_BY_SIDE` of them are sampled together, in ``lanes`` lanes (None: as many as usual), which
+    changes no sample of any. ``folder`` is the takes root; ``place``, where given, the folder of the one take
+    itself. ``ring`` gets the audio of the first take as it arrives, with ``previews`` coarser levels ahead of the
+    finer ones, on the 24-bit grid, so that what is heard of the asked-for fidelity equals the take's file bit for
+    bit. ``on_event`` is called from one thread at a time, not always the caller's. ``resume``: folders of takes of
+    this request; unfinished ones are gone on with, complete ones are announced again, and takes before the first of
+    them count as made.
 
     Raises the named errors of reading the prime, of sampling and of writing; OutOfRange for seeds beyond
-    2^31 - 1; Cancelled when ``should_stop()`` turns true. The windows of an unfinished take are then on
+    2^31 - 1; Cancelled when ``should_stop()`` turns true. The windows of unfinished takes are then on
     disk; a new take without any leaves nothing behind.
     """
     started = time.perf_counter()
+    _check_count(request, takes, place)
+    places = _resumed_places(model, request, takes, resume)
+    job = _Job(
+        model, request, Path(folder), chunk_frames, lanes, on_event, should_stop, sampler, prime, place
+    )
+    complete = {index: take for index, path in places.items() if (take := _complete(path)) is not None}
+    made: list[Take] = []
+    index = min(places, default=0)
+    while index < takes:
+        feeder = ring if index == 0 else None
+        job.previews = previews and feeder is not None
+        if index in complete:
+            finished = job.made_before(complete[index], feeder)
+        else:
+            ends = (other for other in range(index, takes) if other in complete)
+            stop = min(next(ends, takes), index + SIDE_BY_SIDE)
+            finished = job.batch(range(index, stop), places, feeder, started)
+        for take in finished:
+            made.append(take)
+            on_event(TakeFinished(index, take, last=index == takes - 1))
+            index += 1
+        started = time.perf_counter()
+    return made
+
+
+def _check_count(request: Request, takes: int, place: Path | None) -> None:
     if takes < 1:
         raise OutOfRange(f"{takes} takes were asked for; ask for at least 1")
     if place is not None and takes > 1:
@@ -147,36 +125,10 @@ def run_request(
             f"{takes} takes from seed {request.seed} on need seeds up to {request.seed + takes - 1}; "
             f"the largest is {MAX_SEED}"
         )
-    places = _resumed_places(model, request, takes, resume)
-    job = _Job(
-        model,
-        request,
-        Path(folder),
-        chunk_frames,
-        on_event,
-        should_stop,
-        sampler or _sampling(),
-        prime,
-        place,
-    )
-    made = []
-    for index in range(min(places, default=0), takes):
-        feeder = ring if index == 0 else None
-        take = job.take(index, places.get(index), feeder, started)
-        made.append(take)
-        on_event(TakeFinished(index, take, last=index == takes - 1))
-        started = time.perf_counter()
-    return made
-
-
-def _sampling() -> Sampler:
-    from engine.sampling import continue_prime
-
-    return continue_prime
 
 
 def _resumed_places(
-    model: HostedModel, request: Request, takes: int, resume: Sequence[str | Path]
+    model: Backend, request: Request, takes: int, resume: Sequence[str | Path]
 ) -> dict[int, Path]:
     """Which take of the job each folder is, by its seed. Raises BadFormat for takes of something else."""
     places: dict[int, Path] = {}
@@ -197,48 +149,81 @@ def _of_take(request: Request, index: int) -> Request:
     return request.model_copy(update={"seed": request.seed + index})
 
 
+def _complete(folder: Path) -> Take | None:
+    """The take in a folder if nothing is left to do of it."""
+    if not (folder / TAKE).is_file():
+        return None
+    take = Take.load(folder)
+    return take if take.info.state == "complete" else None
+
+
 @dataclass
 class _Job:
     """What the takes of one job share."""
 
-    model: HostedModel
+    model: Backend
     request: Request
     root: Path
     chunk_frames: int
+    lanes: int | None
     on_event: Callable[[JobEvent], None]
     should_stop: Callable[[], bool]
-    sampler: Sampler
+    sampler: Sampler | None
     known: KnownPrime | None
-    place: Path | None = None
+    place: Path | None
+    previews: bool = False  # of the first take of the batch that is being made
 
-    def take(self, index: int, folder: Path | None, ring: RingFeeder | None, started: float) -> Take:
-        """Makes, or goes on with, one take."""
-        if folder is not None and (folder / TAKE).is_file():
-            take = Take.load(folder)
-            if take.info.state == "complete":
-                self._feed_whole(take, ring)
-                return take
-        writer = None if folder is None else self._resume(folder)
-        try:
-            events = self._events(index, writer)
-            first = next(events)  # a request that cannot be met fails here, before it has a folder
-            if writer is None:
-                writer = self._create(index, started)
-            self.on_event(TakeStarted(index, writer.folder, self.request.frames, writer.head.rate))
-            progress = _Progress(index, writer, self.request.frames, self.on_event)
-            self._consume(first, writer, ring, progress)
-            for event in events:
-                self._consume(event, writer, ring, progress)
-            take = writer.finish()
-        except BaseException:
-            if writer is not None:
-                writer.close()
-                if folder is None and not writer.windows:
-                    discard(writer.folder)
-            raise
+    def made_before(self, take: Take, ring: RingFeeder | None) -> Iterator[Take]:
+        """A take that needs nothing but to be heard."""
         if ring is not None:
+            ring.feed(0, take.audio().mono_samples())
             ring.end()
-        return take
+        yield take
+
+    def batch(
+        self, indices: range, places: Mapping[int, Path], ring: RingFeeder | None, started: float
+    ) -> Iterator[Take]:
+        """Makes, or goes on with, takes side by side; yields each as it is completed."""
+        resumed: dict[int, TakeWriter] = {}
+        filing: Filing | None = None
+        try:
+            for number, index in enumerate(indices):
+                if index in places:
+                    resumed[number] = self._resume(places[index])
+            events = self._events(indices, resumed)
+            first = next(events)  # a request that cannot be met fails here, before it has a folder
+            filing = Filing(
+                indices.start,
+                len(indices),
+                self.request.frames,
+                resumed,
+                lambda number: self._create(indices[number], started),
+                self.on_event,
+            )
+            for number, event in itertools.chain([first], events):
+                self._consume(number, event, filing, ring if number == 0 else None)
+            if ring is not None:
+                ring.end()
+            yield from filing.finish()
+        except BaseException:
+            if filing is not None:
+                filing.abort()
+            else:
+                for writer in resumed.values():
+                    writer.close()
+            raise
+
+    def _consume(self, number: int, event: Event, filing: Filing, ring: RingFeeder | None) -> None:
+        if isinstance(event, AudioChunk | Preview) and ring is not None:
+            ring.feed(event.start, quantise24(event.samples), getattr(event, "level", None))
+        known = self.known
+        if isinstance(event, PrimeEncoded):
+            if known is not None and known.start is None:
+                fitting = known.codes_for(self.model.config, self.request)
+                self.known = KnownPrime(known.waveform, {**fitting, **event.codes})
+            if number:
+                event = replace(event, seconds=0.0)  # it was encoded once, and the first take says so
+        filing.put(number, event)
 
     def _create(self, index: int, started: float) -> TakeWriter:
         known = self._prime()
@@ -262,21 +247,43 @@ class _Job:
             self.known = KnownPrime(writer.prime)  # the source may have changed since
         return writer
 
-    def _events(self, index: int, writer: TakeWriter | None) -> Iterator[Event]:
+    def _events(self, indices: range, resumed: Mapping[int, TakeWriter]) -> Iterator[tuple[int, Event]]:
+        """(number in the batch, event) of all its takes."""
         known = self._prime()
-        done = None if writer is None else writer.done
-        if done is None and self._codes_fit(known):
-            done = known.codes
-        begin = {} if known.start is None else {"start": known.start}
-        return self.sampler(
+        heard = known.waveform.mono_samples()
+        if self.sampler is not None:
+            for number, index in enumerate(indices):
+                begin = {} if known.start is None else {"start": known.start}
+                own = self.sampler(
+                    self.model,
+                    _of_take(self.request, index),
+                    heard,
+                    done=self._done(resumed.get(number)),
+                    chunk_frames=self.chunk_frames,
+                    should_stop=self.should_stop,
+                    **begin,
+                )
+                yield from ((number, event) for event in own)
+            return
+        from engine.sampling import Making, continue_takes
+
+        making = Making(self.chunk_frames, previews=self.previews)
+        yield from continue_takes(
             self.model,
-            _of_take(self.request, index),
-            known.waveform.mono_samples(),
-            done=done,
-            chunk_frames=self.chunk_frames,
-            should_stop=self.should_stop,
-            **begin,
+            self.request,
+            [self.request.seed + index for index in indices],
+            heard,
+            known.start,
+            [self._done(resumed.get(number)) or {} for number in range(len(indices))],
+            making if self.lanes is None else replace(making, lanes=self.lanes),
+            self.should_stop,
         )
+
+    def _done(self, writer: TakeWriter | None) -> Mapping[int, Codes] | None:
+        """What sampling of a take begins with: what its folder holds, else the prime's codes where they are known."""
+        if writer is not None and writer.done is not None:
+            return writer.done
+        return self._prime().codes_for(self.model.config, self.request) or None
 
     def _prime(self) -> KnownPrime:
         if self.known is None:
@@ -287,71 +294,3 @@ class _Job:
                 waveform, start = opening(config, self.model.hash, self.request)
                 self.known = KnownPrime(waveform, start=start)
         return self.known
-
-    def _codes_fit(self, known: KnownPrime) -> bool:
-        """Whether the codes are of the span that this request's sampling uses."""
-        top = self.model.config.top
-        used = used_tokens(self.model.config, self.request, known.waveform.frames)
-        return top in known.codes and known.codes[top].size == used
-
-    def _consume(
-        self, event: Event, writer: TakeWriter, ring: RingFeeder | None, progress: _Progress
-    ) -> None:
-        writer.event(event)
-        if isinstance(event, AudioChunk) and ring is not None:
-            ring.feed(event.start, quantise24(event.samples))
-        known = self.known
-        if isinstance(event, PrimeEncoded) and known is not None and known.start is None and not known.codes:
-            self.known = KnownPrime(known.waveform, event.codes)
-        progress.see(event)
-
-    @staticmethod
-    def _feed_whole(take: Take, ring: RingFeeder | None) -> None:
-        if ring is not None:
-            ring.feed(0, take.audio().mono_samples())
-            ring.end()
-
-
-def used_tokens(config: ModelConfig, request: Request, prime_frames: int) -> int:
-    """Top-level tokens at the end of a prime of ``prime_frames`` that sampling of ``request`` uses."""
-    from engine.sampling.plan import prime_context
-
-    return min(prime_frames // config.hops[config.top], prime_context(config, request.sampling))
-
-
-class _Progress:
-    """Turns events of sampling into :class:`TakeProgress`."""
-
-    def __init__(
-        self, index: int, writer: TakeWriter, total_frames: int, on_event: Callable[[JobEvent], None]
-    ) -> None:
-        self._index, self._writer, self._total, self._on_event = index, writer, total_frames, on_event
-        self._began = time.perf_counter()
-        self._first: float | None = None
-        self._fraction = 0.0
-
-    def see(self, event: Event) -> None:
-        """Reports windows and progress."""
-        if isinstance(event, Progress):
-            if self._first is None:
-                self._first = event.fraction
-            self._fraction = event.fraction
-        elif not isinstance(event, WindowDone):
-            return
-        self._on_event(
-            TakeProgress(
-                self._index,
-                self._writer.folder,
-                self._fraction,
-                self._eta(),
-                self._writer.audio_frames,
-                self._total,
-                window=isinstance(event, WindowDone),
-            )
-        )
-
-    def _eta(self) -> float:
-        gained = self._fraction - (self._first or 0.0)
-        if gained <= 0.0:
-            return 0.0
-        return (time.perf_counter() - self._began) * (1.0 - self._fraction) / gained

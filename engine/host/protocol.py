@@ -34,7 +34,8 @@ class Generate(Frozen):
     """Make ``takes`` takes of one request (seeds ``request.seed``, ``+1``, ...).
 
     ``ring``: name of the shared-memory ring that gets the PCM of the first take, or None. ``ring_from``:
-    frames of the continuation that the ring has already been given (after a restart). ``folder``: where
+    frames of the continuation that the ring has already been given (after a restart). ``previews``: whether coarser
+    audio is put there until the asked-for is made. ``folder``: where
     takes are filed. ``resume``: folders of takes of this request that were begun before; an unfinished one
     is gone on with, a complete one is announced again, takes before the first of them count as made.
     """
@@ -46,6 +47,7 @@ class Generate(Frozen):
     folder: str
     ring: str | None = None
     ring_from: Annotated[int, Field(ge=0)] = 0
+    previews: bool = True
     resume: list[str] = []
     chunk_frames: Annotated[int, Field(ge=64, le=1 << 20)] = 4096
 
@@ -108,7 +110,11 @@ class JobState(Frozen):
 
 
 class TakeDone(Frozen):
-    """A take is complete on disk, fsynced and under its final name (``folder``; audio at ``wav``)."""
+    """A take is complete on disk, fsynced and under its final name (``folder``; audio at ``wav``).
+
+    ``first_audio_ms``: from the beginning of the work to audio of whatever fidelity, ``first_final_ms`` of the one
+    that was asked for; ``heard_seconds``: what the ring gets of each level, of a take that is heard.
+    """
 
     kind: Literal["take_done"] = "take_done"
     job: str
@@ -117,6 +123,8 @@ class TakeDone(Frozen):
     seed: int
     seconds: float
     first_audio_ms: float
+    first_final_ms: float | None = None
+    heard_seconds: dict[int, float] = {}
     real_time_factor: float
     last: bool
 

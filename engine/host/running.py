@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Literal
 from engine.errors import Cancelled, NoFile, SegueError
 from engine.host.failures import named
 from engine.host.feeder import RingFeeder
-from engine.host.jobs import JobEvent, Sampler, TakeFinished, TakeProgress, TakeStarted, run_request
+from engine.host.jobs import Sampler, run_request
 from engine.host.primes import PrimeShelf
 from engine.host.protocol import Generate, JobCancelled, JobFailed, JobState, Report, TakeDone
+from engine.host.telling import JobEvent, TakeFinished, TakeProgress, TakeStarted
 from engine.ring import Ring
 from engine.take import discard, recover
 
@@ -36,7 +37,8 @@ class RunningJob:
         self._ending = threading.Lock()
         self._ended = self._keep = self._abandoned = False
         self._feeder: RingFeeder | None = None
-        self._growing: Path | None = None
+        self._growing: dict[int, Path] = {}  # takes that were begun and are not finished
+        self._fractions: dict[int, float] = {}
         self._reported = 0.0
 
     def cancel(self, keep: bool) -> bool:
@@ -76,6 +78,7 @@ class RunningJob:
                 chunk_frames=command.chunk_frames,
                 on_event=self._event,
                 ring=self._feeder,
+                previews=command.previews,
                 resume=self._resumable(),
                 should_stop=self._stop.is_set,
                 prime=None if reference is None else shelf.find(model, reference),
@@ -89,7 +92,13 @@ class RunningJob:
     def _open_ring(self) -> RingFeeder | None:
         if self.command.ring is None:
             return None
-        return RingFeeder(Ring.attach(self.command.ring), self.command.ring_from)
+        command = self.command
+        return RingFeeder(
+            Ring.attach(self.command.ring),
+            command.ring_from,
+            final=command.request.fidelity.level,
+            total=command.request.frames,
+        )
 
     def _resumable(self) -> list[str]:
         """The folders to go on with; one that was removed, or killed before its record was whole, is begun
@@ -99,45 +108,49 @@ class RunningJob:
 
     def _event(self, event: JobEvent) -> None:
         if isinstance(event, TakeStarted):
-            self._growing = event.folder
-            self._state(event, "running", 0.0, 0.0, 0)
+            self._growing[event.index] = event.folder
+            self._fractions[event.index] = 0.0
+            self._state(event, "running", 0.0, 0)
         elif isinstance(event, TakeProgress):
-            if event.window or time.monotonic() - self._reported >= _STATE_SECONDS:
-                self._state(
-                    event,
-                    "window" if event.window else "running",
-                    event.fraction,
-                    event.eta_seconds,
-                    event.audio_frames,
-                )
+            self._fractions[event.index] = event.fraction
+            leads = event.index == min(self._growing)  # the others of its batch have come as far
+            if (event.window and leads) or time.monotonic() - self._reported >= _STATE_SECONDS:
+                state: Literal["running", "window"] = "window" if event.window else "running"
+                self._state(event, state, self._eta(event), event.audio_frames)
         else:
-            self._growing = None
-            report = _take_done(self.command.job, event)
+            self._growing.pop(event.index, None)
+            self._fractions[event.index] = 1.0
+            report = self._take_done(event)
             if event.last:
                 self._end(report)
             else:
                 self._report(report)
 
+    def _eta(self, event: TakeProgress) -> float:
+        """Seconds to the end of the job: of this batch of takes, and of as many more as there will be."""
+        left = self.command.takes - max(self._fractions) - 1
+        if event.fraction >= 1.0 or not left:
+            return event.eta_seconds
+        whole = event.eta_seconds / (1.0 - event.fraction)
+        return event.eta_seconds + whole * left / len(self._growing)
+
     def _state(
         self,
         event: TakeStarted | TakeProgress,
         state: Literal["running", "window"],
-        fraction: float,
         eta_seconds: float,
         audio_frames: int,
     ) -> None:
         self._reported = time.monotonic()
-        takes = self.command.takes
-        left = takes - event.index - 1
-        whole = (
-            eta_seconds / (1.0 - fraction) if fraction < 1.0 else 0.0
-        )  # of one more take, as this one goes
+        made = min(self._fractions) + sum(
+            self._fractions.values()
+        )  # those before the first one count as made
         self._report(
             JobState(
                 job=self.command.job,
                 state=state,
-                progress=(event.index + fraction) / takes,
-                eta_seconds=eta_seconds + left * whole,
+                progress=min(1.0, made / self.command.takes),
+                eta_seconds=eta_seconds,
                 take_folder=str(event.folder),
                 take_index=event.index,
                 audio_frames=audio_frames,
@@ -146,18 +159,43 @@ class RunningJob:
         )
 
     def _cancelled(self) -> Report:
-        """What is left of the unfinished take is removed, or made a partial take when it should be kept."""
-        if self._growing is not None and not self._abandoned:
+        """What is left of unfinished takes is removed, or made partial takes when it should be kept."""
+        if self._abandoned:
+            return JobCancelled(job=self.command.job)
+        failure: SegueError | None = None
+        for folder in self._growing.values():
             try:
                 if self._keep:
-                    recover(self._growing)
+                    recover(folder)
                 else:
-                    discard(self._growing)
+                    discard(folder)
             except NoFile:
-                log.info("nothing of job %s was worth keeping", self.command.job)
+                log.info("nothing of a take of job %s was worth keeping", self.command.job)
             except SegueError as error:
-                return _job_failed(self.command.job, error)
-        return JobCancelled(job=self.command.job)
+                failure = error
+        return (
+            JobCancelled(job=self.command.job) if failure is None else _job_failed(self.command.job, failure)
+        )
+
+    def _take_done(self, event: TakeFinished) -> TakeDone:
+        heard = {} if self._feeder is None or event.index else self._feeder.heard()
+        if heard:
+            told = ", ".join(f"{seconds:.1f} s of level {level}" for level, seconds in heard.items())
+            log.info("job %s is heard as %s", self.command.job, told)
+        take = event.take
+        timings = take.info.timings
+        return TakeDone(
+            job=self.command.job,
+            folder=str(take.folder),
+            wav=str(take.wav),
+            seed=take.info.head.request.seed,
+            seconds=take.info.seconds,
+            first_audio_ms=timings.first_audio_ms or 0.0,
+            first_final_ms=timings.first_final_ms,
+            heard_seconds=heard,
+            real_time_factor=timings.real_time_factor,
+            last=event.last,
+        )
 
     def _end(self, report: Report) -> None:
         """The one place where the job ends."""
@@ -170,18 +208,3 @@ class RunningJob:
 
 def _job_failed(job: str, error: SegueError) -> JobFailed:
     return JobFailed(job=job, code=error.code, slug=error.slug, message=error.message)
-
-
-def _take_done(job: str, event: TakeFinished) -> TakeDone:
-    take = event.take
-    timings = take.info.timings
-    return TakeDone(
-        job=job,
-        folder=str(take.folder),
-        wav=str(take.wav),
-        seed=take.info.head.request.seed,
-        seconds=take.info.seconds,
-        first_audio_ms=timings.first_audio_ms or 0.0,
-        real_time_factor=timings.real_time_factor,
-        last=event.last,
-    )

@@ -57,10 +57,15 @@ def _timings(growth: Growth, audio_seconds: float) -> Timings:
     tokens, seconds = growth.sampled()
     return Timings(
         prime_seconds=growth.prime_seconds,
-        first_audio_ms=None if math.isnan(growth.first_audio_ms) else growth.first_audio_ms,
+        first_audio_ms=_known(growth.first_audio_ms),
+        first_final_ms=_known(growth.first_final_ms),
         total_seconds=growth.elapsed,
         real_time_factor=audio_seconds / growth.elapsed if growth.elapsed > 0 else 0.0,
         tokens=tokens,
         seconds=seconds,
         runs=growth.runs,
     )
+
+
+def _known(figure: float) -> float | None:
+    return None if math.isnan(figure) else figure

@@ -26,6 +26,7 @@ class Growth:
     audio_frames: int = 0
     elapsed: float = 0.0
     first_audio_ms: float = math.nan
+    first_final_ms: float = math.nan  # not in the journal: known of takes made in one run
     _pieces: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
 
     @classmethod

@@ -52,13 +52,15 @@ class PlannedWindow(Frozen):
 class Timings(Frozen):
     """Where the time went.
 
-    ``first_audio_ms``: from the beginning of the work to the first chunk, None without audio;
+    ``first_audio_ms``: from the beginning of the work to the first audio of whatever fidelity, None without
+    audio; ``first_final_ms``: to the first of the asked-for fidelity, None when that was not in the last run;
     ``real_time_factor``: seconds of audio per second of work, above 1 is faster than real time; ``tokens``
     and ``seconds`` per level: what was sampled; ``runs``: 1, and one more for every resume.
     """
 
     prime_seconds: float
     first_audio_ms: float | None
+    first_final_ms: float | None = None
     total_seconds: float
     real_time_factor: float
     tokens: dict[int, int]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engine.audio import Waveform, write_wav_float
 from engine.audio.durable import sync_folder, write_durably, writing
 from engine.errors import BadFormat, Busy, SegueError
-from engine.events import AudioChunk, Event, KeptCodes, PrimeEncoded, WindowDone
+from engine.events import AudioChunk, Event, KeptCodes, Preview, PrimeEncoded, WindowDone
 from engine.request import Request
 from engine.take.closing import close_take
 from engine.take.journal import Journal, Kind, Record, sync_data
@@ -122,8 +122,13 @@ class TakeWriter:
         """Windows on disk, those of earlier runs included."""
         return len(self._growth.plan)
 
-    def event(self, event: Event) -> None:
-        """Takes in what sampling yields; windows are on disk when this returns."""
+    def event(self, event: Event, at: float | None = None) -> None:
+        """Takes in what sampling yields; windows are on disk when this returns.
+
+        ``at``: ``time.perf_counter()`` when it came, now when None.
+        """
+        if isinstance(event, AudioChunk | Preview):
+            self._hear(event, self._elapsed(at))
         if isinstance(event, PrimeEncoded):
             self._prime_codes(event)
         elif isinstance(event, WindowDone | KeptCodes):
@@ -159,8 +164,6 @@ class TakeWriter:
             raise SegueError(
                 f"the decoder gave samples that are not numbers at frame {event.start}; check the model"
             )
-        if math.isnan(self._growth.first_audio_ms):
-            self._growth.first_audio_ms = 1000.0 * self._elapsed()
         data = memoryview(np.ascontiguousarray(event.samples, dtype="<f4").tobytes())
         offset = 4 * event.start
         with writing(self.folder / AUDIO_PART):
@@ -170,6 +173,16 @@ class TakeWriter:
         self._frames = max(self._frames, event.start + event.samples.size)
         if self._frames - self._synced >= _SYNC_SECONDS * self.head.rate:
             self._record_audio()
+
+    def _hear(self, event: AudioChunk | Preview, elapsed: float) -> None:
+        if math.isnan(self._growth.first_audio_ms):
+            self._growth.first_audio_ms = 1000.0 * elapsed
+        if (
+            isinstance(event, AudioChunk)
+            and not self._growth.audio_frames  # or an earlier run knew it
+            and math.isnan(self._growth.first_final_ms)
+        ):
+            self._growth.first_final_ms = 1000.0 * elapsed
 
     def _record_audio(self) -> None:
         with writing(self.folder / AUDIO_PART):
@@ -200,8 +213,8 @@ class TakeWriter:
         self._journal.append(record)
         self._growth.add(record)
 
-    def _elapsed(self) -> float:
-        return time.perf_counter() - self._began
+    def _elapsed(self, at: float | None = None) -> float:
+        return (time.perf_counter() if at is None else at) - self._began
 
     def finish(self) -> Take:
         """Writes codes, audio and ``take.json`` under their final names; the take is complete when this

@@ -133,12 +133,12 @@ def test_a_stopped_job_can_be_resumed_in_the_middle_of_its_takes(
 ):
     request = make_request(tiny_model, riff, SECONDS)
     whole = run_request(backend, request, folder=tmp_path / "whole", takes=3)
-    listen, stop = stop_when(len(whole[0].info.plan) + 9)
+    listen, stop = stop_when(9)
     root = tmp_path / "stopped"
     with pytest.raises(Cancelled):
         run_request(backend, request, folder=root, takes=3, on_event=listen, should_stop=stop)
     folders = sorted(root.iterdir())
-    assert len(folders) == 2
+    assert len(folders) == 3  # they are sampled side by side
     told: list[JobEvent] = []
     rest = run_request(backend, request, folder=root, takes=3, resume=folders[1:], on_event=told.append)
     assert [take.info.head.request.seed for take in rest] == [8, 9]
@@ -148,6 +148,7 @@ def test_a_stopped_job_can_be_resumed_in_the_middle_of_its_takes(
     ]
     again = run_request(backend, request, folder=root, takes=3, resume=sorted(root.iterdir()))
     assert [take.folder for take in again] == sorted(root.iterdir())
+    assert np.array_equal(samples(again[0]), samples(whole[0]))
 
 
 def test_a_take_is_resumed_by_its_own_request_and_model_only(

@@ -117,7 +117,8 @@ def test_the_ring_gets_exactly_the_first_take(served: Engine, tiny_model: Path, 
     with Ring.create(
         ring_name("host"), 4096
     ) as ring:  # smaller than the take: pending audio has to wait for room
-        served.send(generate(tiny_model, riff, tmp_path, takes=2, seconds=SECONDS, ring=ring.name))
+        asked = {"takes": 2, "seconds": SECONDS, "ring": ring.name, "previews": False}
+        served.send(generate(tiny_model, riff, tmp_path, **asked))
         done = [
             served.wait_for(TakeDone),
             served.wait_for(TakeDone),
@@ -135,7 +136,8 @@ def test_ring_from_leaves_out_what_the_ring_was_given(
 ):
     heard = np.zeros(RATE, np.float32)
     with Ring.create(ring_name("from"), 1 << 16) as ring:
-        served.send(generate(tiny_model, riff, tmp_path, ring=ring.name, ring_from=1_000))
+        asked = {"ring": ring.name, "ring_from": 1_000, "previews": False}
+        served.send(generate(tiny_model, riff, tmp_path, **asked))
         done = served.terminal()
         until = time.monotonic() + 10
         while not ring.finished and time.monotonic() < until:
@@ -284,7 +286,8 @@ def test_killed_in_the_middle_and_resumed_it_is_the_same_take(
     with Ring.create(ring_name("kill"), 1 << 18) as ring:
         with engine() as started:
             started.load(str(tiny_model))
-            started.send(command.model_copy(update={"ring": ring.name}))
+            command = command.model_copy(update={"ring": ring.name, "previews": False})
+            started.send(command)
             state = started.wait_for(JobState, lambda report: report.audio_frames > RATE // 4)
             started.kill()
         given = ring.written
@@ -292,7 +295,7 @@ def test_killed_in_the_middle_and_resumed_it_is_the_same_take(
         source.unlink()  # the take has its own copy of the prime
         with engine() as started:
             started.load(str(tiny_model))
-            update = {"ring": ring.name, "ring_from": given, "resume": [state.take_folder]}
+            update = {"ring_from": given, "resume": [state.take_folder]}
             started.send(command.model_copy(update=update))
             done = started.terminal()
             assert isinstance(done, TakeDone) and done.folder == state.take_folder
