@@ -41,7 +41,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "eval": LazyCommand("engine.evaluation.cli:evaluate", "Measure a model: codec, priors, continuations."),
     "export": LazyCommand("export.cli:export", "Write a model for another runtime."),
     "models": LazyCommand("engine.store.cli:models", "Import released weights; list and check models."),
-    "bench": LazyCommand("engine.bench.cli:bench", "Measure how fast a model runs here."),
+    "bench": LazyCommand("export.bench.cli:bench", "Measure how fast a model runs here."),
     "doctor": LazyCommand("bridge.cli.doctor:doctor", "Check this machine and say what to do next."),
 }
 

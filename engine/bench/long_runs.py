@@ -35,7 +35,10 @@ def measure_flat(
 
     The take is sampled by one runner, as the scheduler does: the second half of a window is what the next one knows.
     """
-    prior, settings = backend.config.priors[level], request_of(backend.config.rate, 1.0, Fidelity.FULL).sampling
+    prior, settings = (
+        backend.config.priors[level],
+        request_of(backend.config.rate, 1.0, Fidelity.FULL).sampling,
+    )
     runner, known = backend.runner(level, 1), prior.n_ctx // 2
     room = prior.n_ctx - known
     seconds = known * backend.config.hops[level] / backend.config.rate  # of audio that a window adds
@@ -104,6 +107,7 @@ def measure_soak(
         heard = np.concatenate([heard, *take])[-heard.size :]
         seed += 1
     late, spent = resident(), elapsed()
+    early = early or late  # the last event came before
     return SoakRow(
         fidelity=fidelity,
         seconds=spent,

@@ -77,9 +77,7 @@ def measure_prefill(backend: Backend, level: int, seconds: float) -> PrefillRow:
     return PrefillRow(level=level, tokens=prefix, tokens_per_second=prefix / float(np.median(spent[1:])))
 
 
-def measure_steps(
-    backend: Backend, level: int, lanes: int, seconds: float, read: int, copied_gb_per_second: float
-) -> StepRow:
+def measure_steps(backend: Backend, level: int, lanes: int, seconds: float, read: int) -> StepRow:
     """Times of single steps in the second half of windows, then of sampling the same tokens, drawing included.
 
     A step takes tokens in and gives logits out, both in main memory. ``read``: bytes of weights that a step reads.
@@ -105,14 +103,13 @@ def measure_steps(
         real_time_factor=lanes / sampled / needed,
         weight_bytes=read,
         weights_gb_per_second=1e-9 * read / mean,
-        bandwidth_share=1e-9 * read / mean / copied_gb_per_second,
         copied_bytes=copied_bytes(runner),
     )
 
 
 def _step_times(runner: LevelRunner, window: WindowInput, room: int, seconds: float) -> list[float]:
     times: list[float] = []
-    lanes, known = window.prefix.shape
+    known = window.prefix.shape[1]
     warm_up = min(WARM_UP_STEPS, room // 2)
     while not times or sum(times) < seconds:
         runner.begin(window)

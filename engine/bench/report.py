@@ -14,7 +14,7 @@ MAX_LANES = 1024
 
 
 class BenchSettings(Frozen):
-    """What is measured: ``seconds`` of each whole take, ``part_seconds`` for each other figure; ``levels`` None: all."""
+    """What is measured: ``seconds`` of each whole take, ``part_seconds`` for each other, ``levels`` (None: all)."""
 
     seconds: Annotated[float, Field(ge=0.1, le=MAX_SECONDS)] = 4.0
     part_seconds: Annotated[float, Field(gt=0.0, le=60.0)] = 1.0
@@ -38,7 +38,7 @@ class StepRow(Frozen):
     ``tokens_per_second``: of steps alone, lanes / ``mean_ms``; ``sample_tokens_per_second``: drawing included;
     ``needed_tokens_per_second``: for sound in real time; ``real_time_factor``: what is sampled over what is needed.
     ``weights_gb_per_second``: ``weight_bytes`` that a step reads, over its mean time; ``bandwidth_share``: of the
-    measured copy bandwidth. ``copied_bytes``: see :func:`engine.bench.traffic.copied_bytes`.
+    measured copy bandwidth, None until that is measured. ``copied_bytes``: see :mod:`engine.bench.traffic`.
     """
 
     level: int
@@ -53,7 +53,7 @@ class StepRow(Frozen):
     real_time_factor: float
     weight_bytes: int
     weights_gb_per_second: float
-    bandwidth_share: float
+    bandwidth_share: float | None = None
     copied_bytes: int | None
 
 

@@ -10,7 +10,6 @@ from engine.store.files import prior_file
 from engine.store.safefile import read_header
 
 _FLOAT = 4
-CACHES = ("rows", "columns", "previous_rows", "dense", "prime", "lyrics")  # bound where they lie
 
 
 def runtime_of(backend: Backend) -> str:
@@ -52,9 +51,11 @@ def step_weight_bytes(backend: Backend, level: int) -> int:
 
 def copied_bytes(runner: LevelRunner) -> int | None:
     """Bytes that the host writes for a step and reads after it: everything that the step graph has bound, apart from
-    caches, which it reads where they lie. None for a runner that does not bind its inputs and outputs.
+    the caches, which it reads and writes where they lie: tokens, places, masks, conditions, logits, and new keys and
+    values where they are not written in place. None for a runner that does not say what is bound.
     """
-    bound = getattr(getattr(runner, "step_graph", None), "kept", None)
-    if bound is None:
+    graph = getattr(runner, "step_graph", None)
+    bound = getattr(graph, "inputs", None)
+    if graph is None or bound is None:
         return None
-    return sum(int(array.nbytes) for name, array in bound.items() if name not in CACHES)
+    return sum(int(array.nbytes) for array in (*bound.values(), *graph.news.values(), graph.logits))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
 import psutil
-import torch
 
+from engine.backends import SAMPLING_THREADS
 from engine.commandline import spoken
 from engine.request import Frozen
 
@@ -19,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Machine(Frozen):
-    """The machine in words: processor, cores, memory in GiB, GPU if any, threads torch uses, versions."""
+    """The machine in words: processor, cores, memory in GiB, GPU if any, threads that are computed with, versions
+    (None: not installed)."""
 
     processor: str
     cores: int
@@ -28,13 +31,16 @@ class Machine(Frozen):
     threads: int
     system: str
     python: str
-    torch: str
+    torch: str | None
+    onnxruntime: str | None = None
 
     def __str__(self) -> str:
         gpu = f", {self.gpu}" if self.gpu else ""
+        packages = {"torch": self.torch, "ONNX Runtime": self.onnxruntime}
+        versions = ", ".join(f"{name} {version}" for name, version in packages.items() if version)
         return (
             f"{self.processor}, {self.cores} cores, {self.memory_gib:g} GiB{gpu}; {self.system}, "
-            f"Python {self.python}, torch {self.torch}, {self.threads} threads"
+            f"Python {self.python}, {versions}, {self.threads} threads"
         )
 
 
@@ -60,17 +66,41 @@ def provenance() -> Provenance:
 
 
 def machine() -> Machine:
-    """A description of this machine for reports."""
+    """A description of this machine for reports; torch is looked at where it is loaded, never loaded."""
+    torch = sys.modules.get("torch")
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
-        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        threads=torch.get_num_threads(),
+        gpu=_gpu(),
+        threads=torch.get_num_threads() if torch else SAMPLING_THREADS,
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
-        torch=torch.__version__,
+        torch=_version("torch"),
+        onnxruntime=_version("onnxruntime") or _version("onnxruntime-gpu"),
     )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _gpu() -> str | None:
+    """Name of the first card, as torch or else the driver's own tool says."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
+    if shutil.which("nvidia-smi") is None:
+        return None
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.partition("\n")[0].strip() or None
 
 
 def _processor() -> str:

@@ -1,0 +1,178 @@
+"""The same random weights three times: Hugging Face's sampler, our torch and our graphs, in one process."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.backends.onnx_backend import OnnxBackend
+from engine.backends.protocol import Backend, LevelRunner, WindowInput
+from engine.backends.torch_backend import TorchBackend
+from engine.bench.measure import random_window
+from engine.bench.random_model import random_model
+from engine.bench.report import VersusRow
+from engine.codec.config import CodecConfig
+from engine.errors import BadArguments, BadFormat
+from engine.prior.config import EncoderConfig, LyricsConfig, PriorConfig, TimeConfig, UpperConfig
+from engine.request import LevelSampling
+from engine.store import Model, ModelConfig, load_model, save_model, starter_config
+from export.bench.peer import logits_theirs, peer_name, peer_prior, sample_theirs
+from export.onnx.model import export_model
+
+TOKENS, WARM_UP_TOKENS = 256, 32
+RUNS = 3
+SAME_WEIGHTS = 1e-3  # most that logits of equal weights may differ by, float32 sums in another order
+NAMES = ("unknown", "first", "second", "third")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """``config``'s priors at ``levels`` are compared; the others are there to make it a model."""
+
+    name: str
+    config: ModelConfig
+    levels: tuple[int, ...]
+
+    def only(self, levels: tuple[int, ...] | None) -> Shapes:
+        """These shapes at some of their levels; None: at all."""
+        if levels is None:
+            return self
+        return replace(self, levels=tuple(level for level in self.levels if level in levels))
+
+
+def _model(width: int, depth: int, lyrics: bool = False) -> ModelConfig:
+    """Priors as the released ones are built (row, column and previous row, a quarter of the width for attention), but
+    narrow and shallow; with lyrics, the top one as 5b_lyrics has it, and lower ones that are not compared."""
+    shared: dict[str, Any] = {
+        "n_ctx": 512, "blocks": 32, "heads": 2, "artists": len(NAMES), "genres": len(NAMES), "init_scale": 4.0,
+    }  # fmt: skip
+    below = {"width": 16, "depth": 1} if lyrics else {"width": width, "depth": depth}
+    top: dict[str, Any] = {"width": width, "depth": depth}
+    if lyrics:
+        encoder = EncoderConfig(width=width // 2, depth=4, heads=2)
+        sung = LyricsConfig(tokens=128, vocabulary="v2", encoder=encoder)
+        top |= {"attention_order": 10, "merged_decoder": True, "lyrics": sung}
+    upper = UpperConfig(width=32, depth=4)
+    time_signal = TimeConfig(bins=64, min_seconds=1.0, max_seconds=600.0)
+    return ModelConfig(
+        name="random",
+        codec=CodecConfig(width=8, depth=1),
+        priors=(
+            PriorConfig(level=0, hop=8, upper=upper, **below, **shared),
+            PriorConfig(level=1, hop=32, upper=upper, **below, **shared),
+            PriorConfig(level=2, hop=128, time=time_signal, **top, **shared),
+        ),
+        artists=NAMES,
+        genres=NAMES,
+    )
+
+
+def shapes_named(name: str) -> list[Shapes]:
+    """``tiny``, ``small`` (with and without lyrics) or ``starter``; raises BadArguments for others."""
+    if name == "starter":
+        return [Shapes(name, starter_config(NAMES, NAMES), (2, 1, 0))]
+    sizes = {"tiny": (64, 12, 19), "small": (128, 24, 29)}  # lyrics are read at layers 18 and 28
+    if name not in sizes:
+        raise BadArguments(f"there are no shapes '{name}' to compare in; choose from tiny, small, starter")
+    width, depth, with_lyrics = sizes[name]
+    return [
+        Shapes(name, _model(width, depth), (2, 1, 0)),
+        Shapes(name, _model(width, with_lyrics, lyrics=True), (2,)),
+    ]
+
+
+def compare(shapes: Shapes, say: Say = lambda words: None, tokens: int = TOKENS) -> Iterator[VersusRow]:
+    """One row a level. The weights are made once, written, and read by all three; a difference in what they say
+    raises BadFormat, for then the speeds would be of different models."""
+    peer = peer_name()
+    if not shapes.levels:
+        return
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "random"
+        random = random_model(shapes.config, torch.device("cpu"))
+        save_model(folder, random.config, random.codec, random.priors, dtype=torch.float32)
+        export_model(folder, lambda name: say(f"{shapes.name}: writing {name}"))
+        model = load_model(folder)
+        torch_side, onnx_side = TorchBackend(model), OnnxBackend(folder)
+        for level in shapes.levels:
+            say(f"{shapes.name}: level {level}")
+            yield _row(peer, shapes, level, model, (torch_side, onnx_side), tokens)
+
+
+def _row(
+    peer: str, shapes: Shapes, level: int, model: Model, sides: tuple[Backend, Backend], tokens: int
+) -> VersusRow:
+    prior = model.priors[level]
+    config = prior.config
+    tokens = min(tokens, config.n_ctx)
+    theirs = peer_prior(prior, len(model.priors))
+    window = random_window(sides[0], level, 1, 0)
+    runners = [side.runner(level, 1) for side in sides]
+    differ = _difference(theirs, config, random_window(sides[0], level, 1, config.n_ctx), runners)
+    if not differ <= SAME_WEIGHTS:
+        raise BadFormat(
+            f"the three give other logits at level {level}, by {differ:.1e}; the weights are not the same"
+        )
+    ways: list[Callable[[int], object]] = [lambda count: sample_theirs(theirs, config, window, count)]
+    ways += [lambda count, runner=runner: sample_ours(runner, window, count) for runner in runners]  # type: ignore[misc]
+    peers, eager, graphs = rates(ways, tokens)
+    return VersusRow(
+        peer=peer,
+        shapes=shapes.name,
+        level=level,
+        lyrics=config.lyrics is not None,
+        width=config.width,
+        depth=config.depth,
+        tokens=tokens,
+        logits_differ=differ,
+        peer_tokens_per_second=peers,
+        torch_tokens_per_second=eager,
+        onnx_tokens_per_second=graphs,
+        torch_ratio=eager / peers,
+        onnx_ratio=graphs / peers,
+    )
+
+
+def rates(
+    ways: list[Callable[[int], object]], tokens: int, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Median tokens a second of each way to sample ``tokens``, in turns, so that a busy moment hits them all."""
+    for way in ways:
+        way(min(WARM_UP_TOKENS, tokens))
+    spent: list[list[float]] = [[] for _ in ways]
+    for _ in range(RUNS):
+        for way, times in zip(ways, spent, strict=True):
+            start = clock()
+            way(tokens)
+            times.append(clock() - start)
+    return [tokens / float(np.median(times)) for times in spent]
+
+
+def sample_ours(runner: LevelRunner, window: WindowInput, tokens: int) -> np.ndarray[Any, Any]:
+    """The first ``tokens`` of a window from nothing: int64 [1, tokens]."""
+    runner.begin(window)
+    noise = np.random.default_rng(5).random((1, tokens))
+    return runner.sample(None, noise, LevelSampling())
+
+
+def _difference(theirs: Any, config: PriorConfig, window: WindowInput, runners: list[LevelRunner]) -> float:
+    """The largest difference between their logits and ours over the second half of one window of random codes."""
+    codes, half = window.prefix, config.n_ctx // 2
+    expected = logits_theirs(theirs, config, window, codes).numpy()
+    if not np.abs(expected).max() > 0.05:
+        raise BadFormat("the random weights say nothing; their logits are too small to compare")
+    worst = 0.0
+    for runner in runners:
+        runner.begin(replace(window, prefix=codes[:, :half]))
+        for position in range(half, config.n_ctx):
+            logits = runner.step(codes[:, position - 1])[0]
+            worst = max(worst, float(np.abs(logits - expected[position]).max()))
+    return worst
