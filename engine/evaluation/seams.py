@@ -78,28 +78,31 @@ class Made:
     seconds: float
 
 
-def strands_of(windows: Sequence[Window]) -> list[list[Window]]:
-    """Windows by strand: a window without a prefix begins one."""
+def overlapped(
+    level: int, known: int, total: int, n_ctx: int, hop: int, ratio: int, strand: int, overlap: int
+) -> list[list[Window]]:
+    """Strands as :func:`engine.sampling.plan.strand_windows` has them, of which each but the first begins ``overlap``
+    tokens before the one before it ends. Window numbers count within all of them."""
     found: list[list[Window]] = []
-    for window in windows:
-        if window.prefix == 0 or not found:
-            found.append([])
-        found[-1].append(window)
-    return found
-
-
-def overlapped(windows: Sequence[Window], overlap: int, ratio: int, total: int) -> list[list[Window]]:
-    """Strands of which each but the first begins ``overlap`` tokens before the one before it ends."""
-    found, shift = [], 0
-    for number, strand in enumerate(strands_of(windows)):
-        shift += overlap if number else 0
+    done, number = known, 0
+    while done < total:
+        begun = done - overlap if found else known
+        rest = strand_windows(level, begun, total, n_ctx, hop, ratio, strand)[:strand]
+        if found:  # nothing before it is seen
+            rest = strand_windows(level, 0, total - begun, n_ctx, hop, ratio, strand)[:strand]
         moved = []
-        for window in strand:
-            start, stop = window.start - shift, window.stop - shift
-            if number == len(strands_of(windows)) - 1 and window is strand[-1]:
-                stop = total
-            moved.append(replace(window, start=start, stop=stop, upper=(start // ratio, -(-stop // ratio))))
+        for window in rest:
+            start, stop = (
+                (window.start, window.stop) if not found else (window.start + begun, window.stop + begun)
+            )
+            moved.append(
+                replace(
+                    window, index=number, start=start, stop=stop, upper=(start // ratio, -(-stop // ratio))
+                )
+            )
+            number += 1
         found.append(moved)
+        done = moved[-1].stop
     return found
 
 
@@ -126,15 +129,20 @@ class Bench:
         """Samples per token."""
         return self.backend.config.hops[self.level]
 
-    def windows(self, way: Way) -> tuple[Window, ...]:
-        """The windows of the plain plan."""
+    @property
+    def _geometry(self) -> tuple[int, int, int, int, int, int]:
+        """Level, tokens known, in all, of a window, of a hop, per token above."""
         known, total = self.seam // self.hop, self.codes[self.level].size
         assert self.prior.upper is not None
         ratio = self.prior.upper.ratio
         hop = hop_tokens(self.prior.n_ctx, Sampling().level(self.level).hop_fraction, ratio)
+        return self.level, known, total, self.prior.n_ctx, hop, ratio
+
+    def windows(self, way: Way) -> tuple[Window, ...]:
+        """The windows of the plain plan."""
         if way.strand is None:
-            return level_windows(self.level, known, total, self.prior.n_ctx, hop, ratio)
-        return strand_windows(self.level, known, total, self.prior.n_ctx, hop, ratio, way.strand)
+            return level_windows(*self._geometry)
+        return strand_windows(*self._geometry, way.strand)
 
     def sample(self, windows: Sequence[Window]) -> tuple[Codes, float]:
         """Codes int64 [total] with those windows sampled, and the seconds it took."""
@@ -156,15 +164,13 @@ class Bench:
 
     def make(self, way: Way) -> Made:
         """The song in one way."""
-        windows = self.windows(way)
-        if not way.overlap:
+        if way.strand is None or not way.overlap:
+            windows = self.windows(way)
             codes, seconds = self.sample(windows)
             meet = [w.first_new for w in windows if w.prefix == 0 or way.strand is None]
             tokens = sum(w.tokens for w in windows)
             return Made(self.heard(codes), self._places(meet[1:]), tokens, seconds)
-        assert self.prior.upper is not None
-        strands = overlapped(windows, way.overlap, self.prior.upper.ratio, self.codes[self.level].size)
-        return self._overlapping(strands, way)
+        return self._overlapping(overlapped(*self._geometry, way.strand, way.overlap), way)
 
     def _overlapping(self, strands: list[list[Window]], way: Way) -> Made:
         """Neighbouring strands are sampled apart and joined where they overlap."""

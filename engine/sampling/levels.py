@@ -16,12 +16,14 @@ from engine.sampling.plan import Window
 class Group:
     """Windows that are sampled in step, one lane per take and window, takes outermost.
 
-    ``noise`` float64 [lanes, tokens]; ``done``: tokens sampled so far.
+    ``noise`` float64 [lanes, tokens]; ``last`` int64 [lanes]: the token before the next one, None at position 0;
+    ``done``: tokens sampled so far, those of the warm-up included.
     """
 
     windows: tuple[Window, ...]
     runner: LevelRunner
     noise: NDArray[np.float64]
+    last: Codes | None
     done: int = 0
     seconds: float = 0.0
 
@@ -70,7 +72,9 @@ class LevelState:
         """Tokens of one take that are sampled, those of resumed windows included."""
         left = sum(self.windows[index].tokens for index in self.waiting)
         if self.group is not None:
-            left += len(self.group.windows) * (self.group.tokens - self.group.done)
+            left += sum(
+                window.tokens - max(0, self.group.done - window.warm_up) for window in self.group.windows
+            )
         return sum(window.tokens for window in self.windows) - left
 
     def has(self, start: int, stop: int) -> bool:

@@ -15,6 +15,9 @@ from engine.store.config import ModelConfig
 class Window:
     """Tokens ``[start, stop)`` of ``level``; the first ``prefix`` are known, the rest are sampled.
 
+    Of those the first ``warm_up`` are dropped: they only give what follows something before it, where the window
+    before this one is not waited for.
+
     ``upper`` = [from, to) of the codes of the level above that cover it (empty at the top). All counts are
     tokens from the beginning of the prime. ``style``: which style holds for the sampled tokens, 0 the first.
     """
@@ -26,21 +29,27 @@ class Window:
     stop: int
     upper: tuple[int, int]
     style: int = 0
+    warm_up: int = 0
 
     @property
-    def first_new(self) -> int:
+    def first_sampled(self) -> int:
         """Position of the first sampled token."""
         return self.start + self.prefix
 
     @property
+    def first_new(self) -> int:
+        """Position of the first sampled token that is kept."""
+        return self.first_sampled + self.warm_up
+
+    @property
     def tokens(self) -> int:
-        """Tokens that are sampled."""
+        """Tokens that are sampled and kept."""
         return self.stop - self.first_new
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """What windows have in common that can be sampled in step: tokens known, sampled, and above."""
-        return self.prefix, self.tokens, self.upper[1] - self.upper[0]
+        return self.prefix, self.warm_up + self.tokens, self.upper[1] - self.upper[0]
 
 
 @dataclass(frozen=True)
@@ -88,31 +97,39 @@ def level_windows(
 
 
 def strand_windows(
-    level: int, known: int, total: int, n_ctx: int, hop: int, ratio: int, strand: int
+    level: int, known: int, total: int, n_ctx: int, hop: int, ratio: int, strand: int, warm_up: int = 0
 ) -> tuple[Window, ...]:
-    """Windows of a lower level in strands of ``strand`` windows; each strand begins without anything before it.
+    """Windows of a lower level in strands of ``strand`` windows, which do not wait for one another.
 
-    Inside a strand windows are ``hop`` apart as in :func:`level_windows`, so strands do not wait for one another.
-    The first strand sees the ``known`` tokens of prime as the first window of :func:`level_windows` does.
+    Inside a strand windows are ``hop`` apart as in :func:`level_windows`. A strand begins with ``warm_up`` tokens of
+    its own in the place of the last ones of the strand before it, and nothing before them. The first strand sees the
+    ``known`` tokens of prime as the first window of :func:`level_windows` does.
     """
     windows: list[Window] = []
-    done, left = known, strand
+    done, left, warm = known, strand, 0
     start = max(0, -(-(known + hop - n_ctx) // ratio) * ratio)
     while done < total:
         stop = min(start + n_ctx, total)
-        windows.append(
-            Window(level, len(windows), start, done - start, stop, (start // ratio, -(-stop // ratio)))
-        )
+        upper = (start // ratio, -(-stop // ratio))
+        windows.append(Window(level, len(windows), start, done - start - warm, stop, upper, warm_up=warm))
         done, left = stop, left - 1
-        start = done + hop - n_ctx if left else done
-        left = left or strand
+        if left:
+            start, warm = done + hop - n_ctx, 0
+        else:
+            left, warm = strand, min(warm_up, done)
+            start = done - warm
     return tuple(windows)
 
 
 def hop_tokens(n_ctx: int, fraction: float, ratio: int | None) -> int:
     """Hop of a level in tokens: ``fraction`` of the window, whole upper tokens, at least one of them."""
+    return max(ratio or 1, part_of_window(n_ctx, fraction, ratio))
+
+
+def part_of_window(n_ctx: int, fraction: float, ratio: int | None) -> int:
+    """``fraction`` of a window in tokens, rounded down to whole upper tokens."""
     unit = ratio or 1
-    return max(unit, int(fraction * n_ctx) // unit * unit)
+    return int(fraction * n_ctx) // unit * unit
 
 
 def only_span(windows: Sequence[Window], start: int, stop: int) -> tuple[Window, ...]:
@@ -124,7 +141,9 @@ def only_span(windows: Sequence[Window], start: int, stop: int) -> tuple[Window,
     for window in windows:
         first, last = max(window.first_new, start), min(window.stop, stop)
         if first < last:
-            found.append(replace(window, index=len(found), prefix=first - window.start, stop=last))
+            warm = window.warm_up if found else 0  # what lies before the span is known
+            prefix = first - warm - window.start
+            found.append(replace(window, index=len(found), prefix=prefix, stop=last, warm_up=warm))
     return tuple(found)
 
 
@@ -135,13 +154,14 @@ def split_at(windows: Sequence[Window], changes: Sequence[int]) -> tuple[Window,
     """
     found: list[Window] = []
     for window in windows:
-        first = window.first_new
+        first, warm = window.first_new, window.warm_up
         for stop in [c for c in changes if first < c < window.stop] + [window.stop]:
             style = sum(1 for change in changes if change <= first)
+            prefix = first - warm - window.start
             found.append(
-                replace(window, index=len(found), prefix=first - window.start, stop=stop, style=style)
+                replace(window, index=len(found), prefix=prefix, stop=stop, style=style, warm_up=warm)
             )
-            first = stop
+            first, warm = stop, 0
     return tuple(found)
 
 
@@ -187,7 +207,10 @@ def make_plan(
         if settings.strand is None or ratio is None:
             found = level_windows(level, known, all_tokens, prior.n_ctx, hop, ratio)
         else:
-            found = strand_windows(level, known, all_tokens, prior.n_ctx, hop, ratio, settings.strand)
+            warm_up = part_of_window(prior.n_ctx, settings.warm_up_fraction, ratio)
+            found = strand_windows(
+                level, known, all_tokens, prior.n_ctx, hop, ratio, settings.strand, warm_up
+            )
         if span is not None:
             found = only_span(found, span[0] * scale[level], span[1] * scale[level])
         unit = ratio or 1

@@ -109,7 +109,7 @@ class Scheduler:
         upper = self.levels.get(window.level + 1)
         if upper is not None and not upper.has(*window.upper):
             return False
-        return self.levels[window.level].has(window.start, window.first_new)
+        return self.levels[window.level].has(window.start, window.first_sampled)
 
     def advance(self) -> Iterator[TakeEvent]:
         """One quantum at the lowest level that is ready; yields windows that are finished by it."""
@@ -134,16 +134,16 @@ class Scheduler:
 
     def _sample(self, state: LevelState, group: Group, count: int) -> None:
         settings = self.setting.sampling.level(group.windows[0].level)
-        previous = None
-        if group.windows[0].prefix + group.done:
-            places = [window.first_new + group.done - 1 for window in group.windows]
-            previous = np.ascontiguousarray(state.codes[:, places].reshape(-1))
-        codes = group.runner.sample(previous, group.noise[:, group.done : group.done + count], settings)
+        noise = group.noise[:, group.done : group.done + count]
+        codes = group.runner.sample(group.last, noise, settings)
+        group.last = codes[:, -1].copy()
         by_take = codes.reshape(len(self.takes), len(group.windows), count)
         for place, window in enumerate(group.windows):
-            first = window.first_new + group.done
-            state.codes[:, first : first + count] = by_take[:, place]
-            state.settled[first : first + count] = True
+            begin = window.first_sampled + group.done
+            first = max(begin, window.first_new)
+            if first < begin + count:
+                state.codes[:, first : begin + count] = by_take[:, place, first - begin :]
+                state.settled[first : begin + count] = True
         group.done += count
 
     def _finished(self, state: LevelState, level: int) -> Iterator[TakeEvent]:
@@ -172,14 +172,15 @@ class Scheduler:
             state.runners[lanes] = self.backend.runner(first.level, lanes)
         noise = np.stack(
             [
-                uniforms(take.seed, window.level, window.first_new, window.stop)
+                uniforms(take.seed, window.level, window.first_sampled, window.stop)
                 for take in self.takes
                 for window in together
             ]
         )
-        group = Group(tuple(together), state.runners[lanes], noise)
-        group.runner.begin(self.window_input(together))
-        return group
+        given = self.window_input(together)
+        last = given.prefix[:, -1].copy() if first.prefix else None
+        state.runners[lanes].begin(given)
+        return Group(tuple(together), state.runners[lanes], noise, last)
 
     def window_input(self, windows: Sequence[Window]) -> WindowInput:
         """What the runner is given for ``windows``, all of one shape."""
@@ -190,7 +191,7 @@ class Scheduler:
         hop = self.backend.config.hops[level]
         offsets = tuple(at + window.start * hop for window in windows)
         return WindowInput(
-            prefix=np.stack([codes[take, w.start : w.first_new] for take in takes for w in windows]),
+            prefix=np.stack([codes[take, w.start : w.first_sampled] for take in takes for w in windows]),
             upper=None
             if above is None
             else np.stack([above[take, slice(*w.upper)] for take in takes for w in windows]),

@@ -13,7 +13,7 @@ from engine.backends.protocol import LevelRunner
 from engine.backends.torch_backend import TorchBackend
 from engine.errors import NoMemory
 from engine.events import AudioChunk, Event, Preview, Progress
-from engine.request import Fidelity, PrimeRef, Request
+from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Sampling
 from engine.sampling import Making, continue_prime, continue_takes
 from engine.store.folder import Model
 from tests.prior.build import tiny_model
@@ -62,6 +62,28 @@ def test_takes_beside_each_other_are_what_each_is_alone(
         audio, codes, _ = collect(continue_prime(model, request(seed=seed), prime))
         assert all(np.array_equal(codes[level], own[1][level]) for level in range(3))
         np.testing.assert_allclose(own[0], audio, atol=1e-6)
+
+
+@pytest.mark.parametrize("warm_up", [0.0, 0.25])
+def test_strands_give_the_same_take_in_any_lanes_and_after_a_resume(
+    model: Model, prime: NDArray[np.float32], warm_up: float
+) -> None:
+    lower = LevelSampling(strand=2, warm_up_fraction=warm_up)
+    asked = request(sampling=Sampling(bottom=lower, middle=lower))
+    results = []
+    for lanes in (1, 4, 8):
+        making = Making(lanes=lanes)
+        events = [e for _, e in continue_takes(TorchBackend(model), asked, (5,), prime, making=making)]
+        results.append(collect(iter(events)))
+    audio, codes, _ = results[0]
+    for other in results[1:]:
+        assert all(np.array_equal(codes[level], other[1][level]) for level in range(3))
+        np.testing.assert_allclose(other[0], audio, atol=1e-6)
+    done = {level: found[: found.size * 2 // 3] for level, found in codes.items()}
+    resumed = heard(continue_prime(model, asked, prime, done=done))
+    np.testing.assert_allclose(resumed, audio, atol=1e-6)
+    _, exact_codes, _ = collect(continue_prime(model, request(), prime))
+    assert np.array_equal(exact_codes[2], codes[2]) and not np.array_equal(exact_codes[0], codes[0])
 
 
 def test_a_closed_take_leaves_no_thread(model: Model, prime: NDArray[np.float32]) -> None:
