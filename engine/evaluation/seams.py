@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engine.analysis.seams import clicks, spectral_jumps
 from engine.backends.protocol import Backend, Codes
+from engine.errors import TooShort
 from engine.evaluation.data import Song
 from engine.request import Frozen, Sampling, Style
 from engine.sampling.decoding import decode
@@ -23,13 +24,14 @@ from engine.sampling.plan import Plan, Window, hop_tokens, level_windows, strand
 from engine.sampling.scheduler import Scheduler, Setting, TakeInput
 
 SEED = 4
+PRIME_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class Way:
     """One way of cutting a level into windows. ``strand``: see :class:`engine.request.LevelSampling`; ``overlap``:
-    tokens that a strand samples again of the one before it; ``fade``: whether their audio is cross-faded with equal
-    power, else they only warm the strand up."""
+    tokens that a strand begins before the one before it ends, in vain (a warm-up) unless ``fade``: then the audio of
+    both is cross-faded there with equal power."""
 
     name: str
     strand: int | None = None
@@ -39,13 +41,13 @@ class Way:
 
 WAYS = (
     Way("sequential"),
-    Way("wavefront, strands of 8", 8),
     Way("wavefront, strands of 4", 4),
     Way("two-phase", 2),
     Way("no left context", 1),
-    Way("no left context, warmed up", 1, 128),
-    Way("no left context, cross-faded", 1, 128, True),
-    Way("two-phase, cross-faded", 2, 128, True),
+    Way("no left context, warm-up 128", 1, 128),
+    Way("no left context, warm-up 256", 1, 256),
+    Way("two-phase, warm-up 128", 2, 128),
+    Way("no left context, cross-fade 128", 1, 128, True),
 )
 
 
@@ -139,10 +141,10 @@ class Bench:
         return self.level, known, total, self.prior.n_ctx, hop, ratio
 
     def windows(self, way: Way) -> tuple[Window, ...]:
-        """The windows of the plain plan."""
+        """The windows of a way that fades nothing."""
         if way.strand is None:
             return level_windows(*self._geometry)
-        return strand_windows(*self._geometry, way.strand)
+        return strand_windows(*self._geometry, way.strand, way.overlap)
 
     def sample(self, windows: Sequence[Window]) -> tuple[Codes, float]:
         """Codes int64 [total] with those windows sampled, and the seconds it took."""
@@ -164,32 +166,28 @@ class Bench:
 
     def make(self, way: Way) -> Made:
         """The song in one way."""
-        if way.strand is None or not way.overlap:
-            windows = self.windows(way)
-            codes, seconds = self.sample(windows)
-            meet = [w.first_new for w in windows if w.prefix == 0 or way.strand is None]
-            tokens = sum(w.tokens for w in windows)
-            return Made(self.heard(codes), self._places(meet[1:]), tokens, seconds)
-        return self._overlapping(overlapped(*self._geometry, way.strand, way.overlap), way)
+        if way.fade:
+            return self._overlapping(overlapped(*self._geometry, way.strand or 1, way.overlap), way.overlap)
+        windows = self.windows(way)
+        codes, seconds = self.sample(windows)
+        meet = [w.first_new for w in windows if w.index % (way.strand or 1) == 0]
+        tokens = sum(w.tokens for w in windows)
+        return Made(self.heard(codes), self._places(meet[1:]), tokens, seconds)
 
-    def _overlapping(self, strands: list[list[Window]], way: Way) -> Made:
-        """Neighbouring strands are sampled apart and joined where they overlap."""
+    def _overlapping(self, strands: list[list[Window]], overlap: int) -> Made:
+        """Neighbouring strands are sampled apart and faded where they overlap."""
         sides, seconds = [], 0.0
         for side in (0, 1):
             codes, spent = self.sample(list(itertools.chain(*strands[side::2])))
             sides.append(codes)
             seconds += spent
-        tokens = sum(w.tokens for strand in strands for w in strand)
+        tokens = strands[-1][-1].stop - strands[0][0].first_new
         joined = sides[0].copy()
         for number, strand in enumerate(strands):
-            span = slice(strand[0].first_new + (way.overlap if number else 0), strand[-1].stop)
+            span = slice(strand[0].first_new, strand[-1].stop)
             joined[span] = sides[number % 2][span]
-        meet = [strand[0].start for strand in strands[1:]]
-        if not way.fade:
-            places = self._places([place + way.overlap for place in meet])
-            return Made(self.heard(joined), places, tokens, seconds)
-        audio = self._faded(strands, sides, joined, way.overlap)
-        return Made(audio, self._places([place + way.overlap // 2 for place in meet]), tokens, seconds)
+        meet = [strand[0].start + overlap // 2 for strand in strands[1:]]
+        return Made(self._faded(strands, sides, joined, overlap), self._places(meet), tokens, seconds)
 
     def _faded(
         self, strands: list[list[Window]], sides: list[Codes], joined: Codes, overlap: int
@@ -224,7 +222,7 @@ def compare_ways(
     songs: Sequence[Song],
     level: int,
     *,
-    prime_seconds: float = 3.0,
+    prime_seconds: float = PRIME_SECONDS,
     seconds: float = 6.0,
     lanes: int = 8,
     ways: Sequence[Way] = WAYS,
@@ -252,6 +250,10 @@ def compare_ways(
     base = spent[ways[0].name][0] / spent[ways[0].name][1]
     for way in ways:
         figures = np.concatenate(found[way.name], 1)
+        if not np.isfinite(figures).all(0).any():
+            raise TooShort(
+                f"takes of {seconds:g} s hold no place where windows of level {level} meet; measure longer ones"
+            )
         at, same, real, click, elsewhere = np.nanmean(figures, 1)
         speed = spent[way.name][0] / spent[way.name][1]
         rows.append(
