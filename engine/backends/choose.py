@@ -7,42 +7,65 @@ import logging
 from typing import Literal
 
 from engine.backends import SAMPLING_THREADS
+from engine.backends.onnx_weights import GRAPH_PRECISIONS, GraphPrecision
 from engine.backends.protocol import Backend
 from engine.errors import NoMemory
 from engine.store import model_folder, read_config
 from engine.store.files import CODEC_FILE, GRAPHS_FILE, prior_file
-from engine.store.home import split_precision
+from engine.store.home import INT8, named_precision, split_precision
 
 Wanted = Literal["auto", "torch", "onnx"]
-_GRAPH_COPIES = 2  # of a level's weights, in float32: one in the step graph, one in the row graph
+_GRAPH_COPIES = (
+    3  # of a level's weights: one that its step and row graph share, and one of each, packed for speed
+)
+_PRECISIONS: dict[str, GraphPrecision] = {precision: precision for precision in GRAPH_PRECISIONS}
+OLDEST_RUNTIME = (1, 22)  # the first with 8-bit matrices on the processor
 _log = logging.getLogger(__name__)
 
 
 def open_backend(name: str, wanted: Wanted = "auto", threads: int = SAMPLING_THREADS) -> Backend:
     """The model ``name`` (shipped, imported, or a folder; ``@fp16`` or ``@bf16`` behind it for half precision) behind
-    a backend, on the CPU.
+    a backend, on the CPU. ``@int8`` and ``@fp32`` are precisions of graphs; without one, each level runs in what its
+    export found best.
 
     ``auto`` takes ONNX Runtime where it is installed and the model was exported, else torch. Where ONNX Runtime is
-    wanted and missing, torch takes its place and a line says so. Raises NoModel, BadFormat for graphs that do not
-    fit the weights, NoMemory before anything is loaded that there is no room for.
+    wanted and missing, or 8 bits are wanted and torch runs, torch takes its place and a line says so. Raises NoModel,
+    BadFormat for graphs that do not fit the weights, NoMemory before anything is loaded that there is no room for.
 
     Torch is set to ``threads`` threads. Sums round differently on another number of them, and then a token now
     and again comes out otherwise: the same request gives the same take only with the same number everywhere,
     whatever the machine or the environment says. One token's matrices are too small to share out in any case.
     """
     folder = model_folder(name)
-    half = split_precision(name)[1] != "fp32"
-    runtime = importlib.util.find_spec("onnxruntime") is not None
-    if wanted == "onnx" and (half or not runtime):
-        why = "runs in single precision only" if half else "is not installed (pip install onnxruntime)"
+    named = named_precision(name)[1]
+    half = named in ("fp16", "bf16")
+    missing = _runtime_missing()
+    if wanted == "onnx" and (half or missing):
+        why = "runs in single precision and in 8 bits only" if half else missing
         _log.warning("ONNX Runtime %s; torch runs %s", why, name)
     exported = (folder / GRAPHS_FILE).is_file()
-    if wanted == "torch" or half or not runtime or (wanted == "auto" and not exported):
+    if wanted == "torch" or half or missing or (wanted == "auto" and not exported):
+        if named == INT8:
+            _log.warning("8 bits are for ONNX graphs; torch runs %s in single precision", name)
         return _torch(name, threads)
     from engine.backends.onnx_backend import OnnxBackend
 
     _require_room(name)
-    return OnnxBackend(folder)
+    return OnnxBackend(folder, _PRECISIONS.get(named or ""))
+
+
+def _runtime_missing() -> str:
+    """Why ONNX Runtime cannot be used here; nothing where it can."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return "is not installed (pip install onnxruntime)"
+    try:
+        import onnxruntime
+    except ImportError as error:  # a build for another Python, or a library that is not there
+        return f"cannot be imported ({error}); install it again"
+    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < OLDEST_RUNTIME:
+        oldest = ".".join(map(str, OLDEST_RUNTIME))
+        return f"{onnxruntime.__version__} is too old, {oldest} is needed (pip install -U onnxruntime)"
+    return ""
 
 
 def _torch(name: str, threads: int) -> Backend:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,58 +11,28 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from engine.backends import SAMPLING_THREADS
+from engine.backends.onnx_manifest import graph_file, graphs_of, read_manifest
 from engine.backends.onnx_runner import LevelSessions, OnnxRunner
+from engine.backends.onnx_sessions import Sessions
+from engine.backends.onnx_weights import GraphPrecision
 from engine.backends.protocol import Codes
 from engine.codec.pieces import ENCODE_CHUNK, decode_grid, decode_span, decoder_margin, encode_pieces
-from engine.errors import BadFormat, NoModel
-from engine.request import Frozen, Style
+from engine.errors import BadFormat, OutOfRange
+from engine.request import Style
 from engine.store import ModelConfig, model_folder, read_config
-from engine.store.files import GRAPHS_FILE, model_hash
+from engine.store.files import model_hash
 
-PRIOR_GRAPHS = ("step", "row", "conditions")
-CODEC_GRAPHS = ("encoder", "decoder")
-
-
-def graph_file(kind: str, level: int) -> str:
-    """File name of one graph; it lies beside the weights that it points into."""
-    return f"{kind}_{level}.onnx"
-
-
-class OnnxManifest(Frozen):
-    """What was exported: ``graphs``: SHA-256 by file name; ``model_hash``: of the weights they point into."""
-
-    format: int = 1
-    model_hash: str
-    opset: int
-    graphs: dict[str, str]
-
-
-def read_manifest(folder: Path) -> OnnxManifest:
-    """The manifest, checked against the files: raises NoModel without one, BadFormat where they differ."""
-    path = folder / GRAPHS_FILE
-    if not path.is_file():
-        raise NoModel(f"'{folder.name}' has no ONNX graphs; write them with: segue export onnx {folder.name}")
-    try:
-        manifest = OnnxManifest.model_validate_json(path.read_bytes())
-    except ValueError as error:
-        raise BadFormat(
-            f"{path} is damaged; export the model again: segue export onnx {folder.name}"
-        ) from error
-    for name, digest in manifest.graphs.items():
-        file = folder / name
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-            state = "is not the one that" if file.is_file() else "is missing, which"
-            raise BadFormat(
-                f"{file} {state} {GRAPHS_FILE} names; export the model again: segue export onnx {folder.name}"
-            )
-    return manifest
+MOST_LANES = 1024  # that graphs are made and tested for
 
 
 class OnnxBackend:
-    """A model folder with graphs behind the backend protocol."""
+    """A model folder with graphs behind the backend protocol.
 
-    def __init__(self, name: str | Path) -> None:
+    ``precision``: of every prior's matrices; None takes what the manifest names for each level. Graphs are loaded when
+    first asked for; any thread may ask. Raises NoModel without graphs, BadFormat for some that do not fit.
+    """
+
+    def __init__(self, name: str | Path, precision: GraphPrecision | None = None) -> None:
         self.folder = model_folder(name)
         self.config: ModelConfig = read_config(self.folder)
         manifest = read_manifest(self.folder)
@@ -73,27 +42,25 @@ class OnnxBackend:
                 f"the ONNX graphs in {self.folder} are of other weights than those beside them; "
                 f"export the model again: segue export onnx {self.folder.name}"
             )
-        self._graphs: dict[str, onnxruntime.InferenceSession] = {}
+        wanted = {graph_file(*graph) for graph in graphs_of(len(self.config.priors))}
+        if missing := sorted(wanted - set(manifest.graphs)):
+            raise BadFormat(
+                f"the manifest in {self.folder} does not name {missing[0]}, which this model needs; "
+                f"export the model again: segue export onnx {self.folder.name}"
+            )
+        levels = range(len(self.config.priors))
+        self.precisions = {level: precision or manifest.precisions[level] for level in levels}
+        self._sessions = Sessions(self.folder, self.config)
 
     @cached_property
-    def _options(self) -> onnxruntime.SessionOptions:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = SAMPLING_THREADS
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        return options
+    def runtime(self) -> str:
+        """What runs the model, as takes are recorded with it: ``onnx`` and the precision of every level from 0 up."""
+        return "onnx " + " ".join(self.precisions[level] for level in sorted(self.precisions))
 
     def graph(self, kind: str, level: int) -> onnxruntime.InferenceSession:
         """A graph, loaded when first asked for."""
-        name = graph_file(kind, level)
-        if name not in self._graphs:
-            try:
-                self._graphs[name] = onnxruntime.InferenceSession(
-                    str(self.folder / name), self._options, providers=["CPUExecutionProvider"]
-                )
-            except Exception as error:  # the runtime has no common base class for its failures
-                raise BadFormat(f"{self.folder / name} cannot be loaded: {error}") from error
-        return self._graphs[name]
+        precision = self.precisions[level] if kind in ("step", "row") else "fp32"
+        return self._sessions.get(kind, level, precision)
 
     def check_style(self, style: Style) -> None:
         """Raise NoStyle if the model lacks a label of ``style``."""
@@ -115,8 +82,10 @@ class OnnxBackend:
         return found
 
     def runner(self, level: int, lanes: int) -> OnnxRunner:
-        """A new sampling state of one level."""
-        sessions = LevelSessions(*(self.graph(kind, level) for kind in PRIOR_GRAPHS))
+        """A new sampling state of one level. Raises OutOfRange for lanes that the graphs do not take."""
+        if not 1 <= lanes <= MOST_LANES:
+            raise OutOfRange(f"{lanes} lanes are asked for; the graphs take 1 to {MOST_LANES}")
+        sessions = LevelSessions(*(self.graph(kind, level) for kind in ("step", "row", "conditions")))
         return OnnxRunner(sessions, self.config.priors[level], self.config.vocabulary(level), lanes)
 
     def decode_grid(self, level: int) -> int:

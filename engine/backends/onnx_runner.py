@@ -1,8 +1,8 @@
-"""One level's prior by ONNX Runtime: caches that stay where they are, inputs and outputs bound once."""
+"""One level's prior by ONNX Runtime: caches that stay where they are and are updated there, bindings made once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,16 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from engine.backends.onnx_caches import Array, Masks, WindowCaches
+from engine.backends.onnx_caches import NAMES, Array, WindowCaches, masks, show
 from engine.backends.protocol import Codes, WindowInput
 from engine.prior.config import PriorConfig
+from engine.prior.patterns import Kind
 from engine.prior.pulse import SongPulse, pulse_rows
 from engine.prior.vocabulary import LabelVocabulary
 from engine.request import LevelSampling
 from engine.sampling.draw import sample_here
+
+Pass = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -28,33 +31,73 @@ class LevelSessions:
     conditions: onnxruntime.InferenceSession
 
 
-class BoundGraph:
-    """A session whose inputs and outputs are arrays of ours, bound by address; ``run`` copies nothing.
+class GraphState:
+    """Inputs and outputs of one graph for a number of lanes, bound by address; nothing is copied to run it.
 
-    Arrays are kept alive here for as long as they are bound.
+    Caches lie elsewhere for every column and every parity of the row, so there is a binding for each of those,
+    made when it is first wanted.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self.session = session
-        self.binding = session.io_binding()
+    def __init__(self, session: onnxruntime.InferenceSession, caches: WindowCaches, length: int) -> None:
+        self.session, self.caches, self.length = session, caches, length
+        self.config, lanes = caches.config, caches.lanes
         self.wanted = {node.name for node in session.get_inputs()}
-        self.kept: dict[str, NDArray[Any]] = {}
+        self.logits = np.zeros((lanes, self.config.bins), np.float32)
+        self.inputs: dict[str, NDArray[Any]] = {}
+        self.seen: dict[str, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
+        for name in (NAMES[Kind.ROW], NAMES[Kind.COLUMN], NAMES[Kind.DENSE]):
+            if f"seen_{name}" in self.wanted:
+                each = lanes * length if name == NAMES[Kind.COLUMN] else lanes
+                self.seen[name] = np.zeros(each, np.int32), np.zeros(1, np.int32)
+                self.inputs |= {f"seen_{name}": self.seen[name][0], f"total_{name}": self.seen[name][1]}
+        self.masks = masks(self.config, length)
+        self.inputs |= {f"mask_{name}": mask for name, mask in self.masks.items()}
+        self.news = caches.news(length)
+        self.split = {name: caches.split(new) for name, new in self.news.items()}
+        self._passes: dict[tuple[int, int], Pass] = {}
 
-    def give(self, name: str, array: NDArray[Any]) -> None:
-        """Bind an input, C-contiguous; names that the graph lacks are passed over."""
-        if name in self.wanted:
-            self.kept[name] = array
-            self.binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+    def add(self, inputs: dict[str, NDArray[Any]]) -> None:
+        """Inputs that keep their address; before the first pass."""
+        self.inputs |= inputs
 
-    def take(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
-        """Bind an output."""
-        self.kept[name] = array
-        self.binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        return array
+    def run(self, first: int) -> None:
+        """One pass over the positions from ``first`` on; their keys and values are in the caches after it."""
+        row, column = divmod(first, self.config.shape.block_ctx)
+        before = {NAMES[Kind.ROW]: column, NAMES[Kind.COLUMN]: row, NAMES[Kind.DENSE]: first}
+        for name, (seen, total) in self.seen.items():
+            # A column takes up one of the new positions, a row all of them.
+            last = before[name] + (0 if name == NAMES[Kind.COLUMN] else self.length - 1)
+            seen.fill(last)
+            total.fill(last + 1)
+        if self.masks:
+            show(self.masks, self.config, first)
+        place = (column, self.caches.before(row))
+        found = self._passes.get(place)
+        if found is None:
+            found = self._passes[place] = self._bound(*place)
+        found()
+        if self.split:
+            self.caches.put(first, self.split)
 
-    def run(self) -> None:
-        """One pass."""
-        self.session.run_with_iobinding(self.binding)
+    def _bound(self, column: int, before: int) -> Pass:
+        binding = self.session.io_binding()
+
+        def bind(put: Callable[..., None], name: str, array: NDArray[Any]) -> None:
+            put(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+
+        for name, array in self.inputs.items():
+            if name in self.wanted:
+                bind(binding.bind_input, name, array)
+        for name, view, inside in self.caches.given(self.length, column, before):
+            bind(binding.bind_input, name, view)
+            if inside:
+                bind(binding.bind_output, f"new_{name}", view)
+        for name, new in self.news.items():
+            for place, layer in enumerate(new):
+                bind(binding.bind_output, f"new_{name}.{place}", layer)
+        bind(binding.bind_output, "logits", self.logits)
+        run = self.session.run_with_iobinding
+        return lambda: run(binding)
 
 
 class OnnxRunner:
@@ -64,86 +107,46 @@ class OnnxRunner:
         self, sessions: LevelSessions, config: PriorConfig, names: LabelVocabulary, lanes: int
     ) -> None:
         self.config, self.names, self.lanes = config, names, lanes
-        self.shape, self.joint = config.shape, config.joint_lyrics
-        self.first_code = config.vocabulary - config.bins
+        self.joint, self.first_code = config.joint_lyrics, config.vocabulary - config.bins
         self.conditions = sessions.conditions
-        self.caches = WindowCaches(self.shape, lanes)
-        self.added = np.zeros((lanes, self.shape.ctx, self.shape.width), np.float32)
+        self.caches = WindowCaches(config, lanes)
+        block, width = config.shape.block_ctx, config.width
+        self.added = np.zeros((config.ctx, lanes, width), np.float32)
         self.position = -1  # of the transformer; below 0 before the first window
         self.waiting: Array | None = None  # logits that the prefill gave
-        self.step_masks, self.row_masks = Masks(self.shape, True), Masks(self.shape, False)
         self.previous = np.zeros(lanes, np.int64)
         self.place = np.zeros((), np.int64)
-        self.here = np.zeros((lanes, self.shape.width), np.float32)
-        self.logits = np.zeros((lanes, config.bins), np.float32)
-        self.row_inputs = self._row_inputs()
-        self.step_graph, self.step_new = self._bind(
-            sessions.step,
-            1,
-            self.step_masks,
-            {"previous": self.previous, "position": self.place, "added": self.here},
-        )
-        self.row_graph, self.row_new = self._bind(
-            sessions.row, self.shape.block_ctx, self.row_masks, self.row_inputs
-        )
-        if "columns" in self.caches.arrays:
-            self.row_graph.give("columns", self.caches.arrays["columns"])
-
-    def _row_inputs(self) -> dict[str, NDArray[Any]]:
-        n, block, width = self.lanes, self.shape.block_ctx, self.shape.width
-        return {
-            "ids": np.zeros((n, block), np.int64),
-            "start": np.zeros((n, width), np.float32),
-            "first": np.zeros((), np.float32),
-            "row": np.zeros((), np.int64),
+        self.here = np.zeros((lanes, width), np.float32)
+        self.step_graph = GraphState(sessions.step, self.caches, 1)
+        self.step_graph.add({"previous": self.previous, "place": self.place, "added": self.here})
+        self.row_inputs: dict[str, NDArray[Any]] = {
+            "ids": np.zeros((lanes, block), np.int64),
+            "opening": np.zeros((block, 1), np.bool_),
+            "start": np.zeros((lanes, 1, width), np.float32),
+            "places": np.zeros(block, np.int64),
             "last": np.zeros((), np.int64),
-            "added": np.zeros((n, block, width), np.float32),
+            "added": np.zeros((lanes, block, width), np.float32),
         }
-
-    def _bind(
-        self,
-        session: onnxruntime.InferenceSession,
-        length: int,
-        masks: Masks,
-        inputs: Mapping[str, NDArray[Any]],
-    ) -> tuple[BoundGraph, dict[str, Array]]:
-        """A graph with everything bound that never changes its address; what changes is bound at the step."""
-        graph = BoundGraph(session)
-        for name, array in inputs.items():
-            graph.give(name, array)
-        for name, array in masks.arrays.items():
-            graph.give(f"mask_{name}", array)
-        for name in ("rows", "dense", "prime"):
-            if name in self.caches.arrays:
-                graph.give(name, self.caches.arrays[name])
-        graph.take("logits", self.logits)
-        new: dict[str, Array] = {}
-        sizes = {name: array.shape[:4] for name, array in self.caches.arrays.items() if name != "columns"}
-        if "columns" in self.caches.arrays:
-            sizes["columns"] = self.caches.arrays["columns"].shape[1:5]
-        if self.caches.previous:
-            sizes["previous_rows"] = self.caches.previous[0].shape[:4]
-        d = self.shape.attn_width // self.shape.heads
-        for name, size in sizes.items():
-            new[name] = graph.take(f"new_{name}", np.zeros((*size, length, d), np.float32))
-        return graph, new
+        self.row_graph = GraphState(sessions.row, self.caches, block)
+        self.row_graph.add(self.row_inputs)
 
     def begin(self, window: WindowInput) -> None:
         """See :class:`engine.backends.protocol.LevelRunner`."""
         found = self._condition(window)
         self.added[:] = 0.0
         if "added" in found:
-            self.added[:, self.joint : self.joint + found["added"].shape[1]] = found["added"]
+            music = self.added[self.joint : self.joint + found["added"].shape[1]]
+            music[:] = found["added"].swapaxes(0, 1)
         if "lyrics" in found:
-            for graph in (self.step_graph, self.row_graph):
-                graph.give("lyrics", np.ascontiguousarray(found["lyrics"]))
+            d = found["lyrics"].shape[-1]  # heads may be wider in the graphs, see onnx_weights.head_size
+            self.caches.arrays["lyrics"][..., :d] = found["lyrics"]
         ids = window.prefix + self.first_code
         if self.joint:
             characters = (
                 np.zeros((self.lanes, self.joint), np.int64) if window.lyrics is None else window.lyrics
             )
             ids = np.concatenate((characters, ids), 1)
-        self.row_inputs["start"][:] = found["start"]
+        self.row_inputs["start"][:, 0] = found["start"]
         self._prefill(ids)
 
     def _condition(self, window: WindowInput) -> dict[str, Array]:
@@ -181,7 +184,7 @@ class OnnxRunner:
 
     def _prefill(self, ids: Codes) -> None:
         """Pass the known ids [N, n] through, row by row; leaves the logits of position n waiting."""
-        block, total = self.shape.block_ctx, ids.shape[1]
+        block, total = self.config.shape.block_ctx, ids.shape[1]
         inputs = self.row_inputs
         for row in range(total // block + 1):
             first = row * block
@@ -189,16 +192,12 @@ class OnnxRunner:
             shift = 1 if row == 0 else 0
             inputs["ids"][:] = 0
             inputs["ids"][:, shift : shift + before.shape[1]] = before
-            inputs["first"][...] = 1.0 if row == 0 else 0.0
-            inputs["row"][...] = row
+            inputs["opening"][0] = row == 0
+            inputs["places"][:] = np.arange(first, first + block)
             inputs["last"][...] = min(total - first, block - 1)
-            inputs["added"][:] = self.added[:, first : first + block]
-            self.row_masks.show(first)
-            if self.caches.previous:
-                self.row_graph.give("previous_rows", self.caches.row_before(row))
-            self.row_graph.run()
-            self.caches.put_row(row, self.row_new)
-        self.position, self.waiting = total, self.logits
+            inputs["added"][:] = self.added[first : first + block].swapaxes(0, 1)
+            self.row_graph.run(first)
+        self.position, self.waiting = total, self.row_graph.logits
 
     def step(self, previous: Codes | None) -> Array:
         """See :class:`engine.backends.protocol.LevelRunner`."""
@@ -209,18 +208,11 @@ class OnnxRunner:
             return logits
         assert previous is not None
         self.position += 1
-        row, column = divmod(self.position, self.shape.block_ctx)
-        self.previous[:] = previous
-        self.place[...] = self.position
-        self.here[:] = self.added[:, self.position]
-        self.step_masks.show(self.position)
-        if "columns" in self.caches.arrays:
-            self.step_graph.give("columns", self.caches.arrays["columns"][column])
-        if self.caches.previous:
-            self.step_graph.give("previous_rows", self.caches.row_before(row))
-        self.step_graph.run()
-        self.caches.put_position(self.position, self.step_new)
-        return self.logits
+        np.add(previous, self.first_code, out=self.previous)
+        self.place.fill(self.position)
+        self.here[:] = self.added[self.position]
+        self.step_graph.run(self.position)
+        return self.step_graph.logits
 
     def sample(self, previous: Codes | None, noise: NDArray[np.float64], settings: LevelSampling) -> Codes:
         """See :class:`engine.backends.protocol.LevelRunner`."""

@@ -25,7 +25,7 @@ BLOCK = 64
 HEAD_STEP = 8  # ONNX Runtime's cached attention takes head sizes that are multiples of this
 INT8, SCALES = "/int8", "/scales"  # behind a matrix's name
 LOGITS = "logits.weight"  # of the codes alone, [bins, width]
-_READ = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+_READ: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 
 
 def head_size(config: PriorConfig) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from engine.backends.onnx_caches import cache_shape
+from engine.backends.onnx_weights import GraphPrecision
 from engine.codec.vqvae import Codec
 from engine.errors import BadFormat
-from engine.prior.patterns import Kind
+from engine.prior.config import PriorConfig
 from engine.prior.prior import Prior
-from export.onnx.layers import NAMES, RowGraph, StepGraph, layers_of
+from export.onnx.layers import OPSET, PriorGraph
 from export.onnx.surroundings import ConditionGraph, DecoderGraph, EncoderGraph
 from export.onnx.weights import point_into
 
@@ -25,86 +24,16 @@ LANES = Dim("lanes", min=1, max=1024)
 FORBIDDEN = {"Loop", "If", "Scan"}
 INLINE_LIMIT = 1 << 20  # bytes that a graph may hold itself: masks and scales, never weights
 PREFIX = ("prior.", "codec.")  # what the graphs' modules call the module whose weights are stored
-OPSET = 20
 
 
-def _cache_inputs(prior: Prior, step: bool, lanes: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    caches: dict[str, Tensor] = {}
-    dynamic: dict[str, Any] = {}
-    for kind in layers_of(prior):
-        if kind is Kind.ROW and not step:
-            continue
-        size = cache_shape(prior.config.shape, kind, lanes)
-        one_column = kind is Kind.COLUMN and step
-        caches[NAMES[kind]] = torch.randn(size[1:] if one_column else size)
-        dynamic[NAMES[kind]] = {3 if kind is Kind.COLUMN and not step else 2: LANES}
-    return caches, dynamic
+def write_prior(config: PriorConfig, kind: str, precision: GraphPrecision, path: Path, weights: str) -> None:
+    """The graph of one step (``kind`` "step") or of a row of prefill ("row"), see :class:`PriorGraph`.
 
-
-def _mask_inputs(prior: Prior, step: bool) -> dict[str, Tensor]:
-    shape = prior.config.shape
-    sizes = {
-        Kind.ROW: shape.block_ctx if step else 0,
-        Kind.COLUMN: shape.blocks,
-        Kind.DENSE: shape.ctx,
-        Kind.PRIME: shape.prime,
-    }
-    masks = {NAMES[kind]: torch.zeros(sizes[kind]) for kind in layers_of(prior) if sizes.get(kind)}
-    if Kind.PRIME in layers_of(prior):
-        masks["own_prime"] = torch.zeros(1 if step else shape.block_ctx)
-    return masks
-
-
-def write_step(prior: Prior, path: Path, weights: Path) -> None:
-    """The graph of one step, see :class:`StepGraph`; ``mask_NAME`` and ``new_NAME`` go with the cache NAME."""
-    caches, dynamic = _cache_inputs(prior, True, 2)
-    masks = _mask_inputs(prior, True)
-    width = prior.config.width
-    arguments = {
-        "previous": torch.zeros(2, dtype=torch.int64),
-        "position": torch.tensor(3),
-        "added": torch.randn(2, width),
-        "caches": caches,
-        "masks": masks,
-    }
-    shapes = {
-        "previous": {0: LANES},
-        "position": {},
-        "added": {0: LANES},
-        "caches": dynamic,
-        "masks": {name: {} for name in masks},
-    }
-    names = ["previous", "position", "added", *caches, *(f"mask_{name}" for name in masks)]
-    _write(StepGraph(prior), arguments, shapes, names, _outputs(prior), path, weights)
-
-
-def write_row(prior: Prior, path: Path, weights: Path) -> None:
-    """The graph of one row of prefill, see :class:`RowGraph`."""
-    caches, dynamic = _cache_inputs(prior, False, 2)
-    masks = _mask_inputs(prior, False)
-    shape = prior.config.shape
-    arguments = {
-        "ids": torch.zeros(2, shape.block_ctx, dtype=torch.int64),
-        "start": torch.randn(2, shape.width),
-        "first": torch.ones(()),
-        "row": torch.tensor(1),
-        "last": torch.tensor(2),
-        "added": torch.randn(2, shape.block_ctx, shape.width),
-        "caches": caches,
-        "masks": masks,
-    }
-    shapes: dict[str, Any] = {
-        name: {0: LANES} if name in ("ids", "start", "added") else {} for name in arguments
-    }
-    shapes |= {"caches": dynamic, "masks": {name: {} for name in masks}}
-    names = ["ids", "start", "first", "row", "last", "added", *caches, *(f"mask_{name}" for name in masks)]
-    _write(RowGraph(prior), arguments, shapes, names, _outputs(prior), path, weights)
-
-
-def _outputs(prior: Prior) -> list[str]:
-    # In the order in which the layers first meet each kind, as the module makes them.
-    order = dict.fromkeys(kind for kind in prior.config.kinds if kind is not Kind.LYRICS)
-    return ["logits", *(f"new_{NAMES[kind]}" for kind in order)]
+    ``weights``: name of the file that its weights are made from.
+    """
+    model = PriorGraph(config, 1 if kind == "step" else config.shape.block_ctx, precision, weights).build()
+    _straight(model, path)
+    onnx.save(model, path)
 
 
 def write_conditions(prior: Prior, path: Path, weights: Path) -> None:
@@ -182,9 +111,7 @@ def _write(
     found = [value.name for value in model.graph.input], [value.name for value in model.graph.output]
     if found != (inputs, outputs):
         raise BadFormat(f"the graph '{path.name}' came out with {found}, not {(inputs, outputs)}")
-    bad = FORBIDDEN & set(Counter(node.op_type for node in model.graph.node))
-    if bad:
-        raise BadFormat(f"the graph '{path.name}' holds {', '.join(sorted(bad))}; it must be straight")
+    _straight(model, path)
     for node in model.graph.node:  # where in this machine's source each came from
         del node.metadata_props[:]
         node.doc_string = ""
@@ -194,3 +121,9 @@ def _write(
             f"the graph '{path.name}' would hold {left} bytes of its own; at most {INLINE_LIMIT} are allowed"
         )
     onnx.save(model, path)
+
+
+def _straight(model: onnx.ModelProto, path: Path) -> None:
+    bad = FORBIDDEN & {node.op_type for node in model.graph.node}
+    if bad:
+        raise BadFormat(f"the graph '{path.name}' holds {', '.join(sorted(bad))}; it must be straight")

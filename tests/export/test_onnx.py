@@ -24,8 +24,11 @@ from bridge.cli import segue
 from engine.backends.choose import open_backend
 from engine.backends.onnx_backend import OnnxBackend
 from engine.backends.onnx_runner import LevelSessions, OnnxRunner
+from engine.backends.onnx_sessions import load_weights, open_graph
+from engine.backends.onnx_weights import GraphPrecision
 from engine.backends.protocol import WindowInput
-from engine.backends.torch_backend import TorchBackend, TorchRunner
+from engine.backends.torch_backend import TorchBackend
+from engine.backends.torch_runner import TorchRunner
 from engine.errors import BadFormat, NoMemory, NoModel
 from engine.prior.config import EncoderConfig, LyricsConfig, PulseConfig
 from engine.prior.pulse import SongPulse
@@ -34,7 +37,8 @@ from engine.request import Style
 from engine.sampling import continue_prime
 from engine.store import load_model
 from engine.store.files import GRAPHS_FILE
-from export.onnx.write import write_conditions, write_row, write_step
+from export.onnx.check import LevelCheck, divergence, settle
+from export.onnx.write import write_conditions, write_prior
 from tests.export.requests import request_of, sound_of
 from tests.prior.build import ARTISTS, GENRES, tiny_model
 from tests.prior.test_lyric_attention import lyric_prior
@@ -55,17 +59,17 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-def sessions(folder: Path, prior: Any) -> LevelSessions:
-    """The graphs of a prior alone, pointing into weights written for it."""
+def sessions(folder: Path, prior: Any, precision: GraphPrecision = "fp32") -> LevelSessions:
+    """The graphs of a prior alone, over weights written for it."""
     weights = folder / "weights.safetensors"
     save_file({name: value.contiguous() for name, value in prior.state_dict().items()}, weights)
+    write_conditions(prior, folder / "conditions.onnx", weights)
+    held = load_weights(weights, prior.config, precision)
     loaded = []
-    for name, write in (("step", write_step), ("row", write_row), ("conditions", write_conditions)):
-        write(prior, folder / f"{name}.onnx", weights)
-        loaded.append(
-            onnxruntime.InferenceSession(folder / f"{name}.onnx", providers=["CPUExecutionProvider"])
-        )
-    return LevelSessions(*loaded)
+    for kind in ("step", "row"):
+        write_prior(prior.config, kind, precision, folder / f"{kind}.onnx", weights.name)
+        loaded.append(open_graph(folder / f"{kind}.onnx", held))
+    return LevelSessions(loaded[0], loaded[1], open_graph(folder / "conditions.onnx", {}))
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
@@ -107,16 +111,46 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command_compares_with_torch_and_says_so(exported: Path) -> None:
-    rows = json.loads((exported / "printed.json").read_text())["levels"]
-    assert [row["level"] for row in rows] == [0, 1, 2]
+    printed = json.loads((exported / "printed.json").read_text())
+    rows = printed["levels"]
+    assert [(row["level"], row["precision"]) for row in rows] == [
+        (level, precision) for level in (2, 1, 0) for precision in ("fp32", "int8")
+    ]
     for row in rows:
-        assert row["logits"] < 1e-4 and row["samples"] < 1e-4
-        assert row["tokens_alike"] == row["tokens"] == 80
-        assert row["codes_alike"] > 0.99
+        assert row["tokens"] == 80 and row["step_us"] > 0
+        if row["precision"] == "fp32":
+            assert row["logits"] < 1e-4 and row["samples"] < 1e-4 and row["codes_alike"] > 0.99
+            assert row["tokens_alike"] == 80 and abs(row["bits"]) < 1e-6
+        else:
+            assert 1e-4 < row["logits"] < 0.5 and 0 < row["bits"] < 0.01
+    assert json.loads((exported / GRAPHS_FILE).read_text())["precisions"] == printed["precisions"]
+
+
+def check(level: int, precision: GraphPrecision, bits: float, step_us: float) -> LevelCheck:
+    """What a comparison may have found."""
+    return LevelCheck(level, precision, 0.0, 10, 10, bits, step_us, 1.0, 0.0, 1)
+
+
+def test_8_bits_are_the_default_where_they_are_faster_and_cost_next_to_nothing(
+    exported: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "tiny"))
+    found = [check(level, "fp32", 0.0, 100.0) for level in range(3)]
+    found += [check(0, "int8", 0.009, 99.0), check(1, "int8", 0.011, 50.0), check(2, "int8", 0.001, 101.0)]
+    assert settle(folder, found) == ("int8", "fp32", "fp32")
+    assert OnnxBackend(folder).runtime == "onnx int8 fp32 fp32"
+    assert OnnxBackend(folder, "int8").runtime == "onnx int8 int8 int8"
+
+
+def test_the_cost_of_other_logits_is_their_divergence_in_bits() -> None:
+    """Against the closed form for two outcomes: p = 1/2, q = 1/4."""
+    even, tilted = np.zeros(2, np.float32), np.log(np.array([1, 3], np.float32))
+    assert divergence(even, tilted) == pytest.approx(0.5 * np.log2(2) + 0.5 * np.log2(2 / 3), abs=1e-6)
+    assert divergence(tilted, tilted + 5) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_take_is_the_same_by_either_backend_at_every_fidelity(exported: Path) -> None:
-    ours, theirs = OnnxBackend(exported), TorchBackend(load_model(exported))
+    ours, theirs = OnnxBackend(exported, "fp32"), TorchBackend(load_model(exported))
     assert ours.hash == theirs.hash
     for fidelity in ("draft", "fine", "full"):
         request = request_of(exported, fidelity)
@@ -130,7 +164,7 @@ def collected(events: list[Any]) -> tuple[list[tuple[int, int, bytes]], np.ndarr
     """Windows and audio of a take."""
     windows = [(e.level, e.start, e.codes.tobytes()) for e in events if type(e).__name__ == "WindowDone"]
     chunks = [e.samples for e in events if type(e).__name__ == "AudioChunk"]
-    return windows, np.concatenate(chunks)
+    return sorted(windows), np.concatenate(chunks)  # levels sample side by side
 
 
 def test_graphs_are_straight_small_and_share_the_models_weights(exported: Path) -> None:
@@ -177,11 +211,45 @@ def test_the_backend_is_chosen_by_wish_and_by_what_is_there(
     with pytest.raises(NoModel, match="has no ONNX graphs; write them with: segue export onnx bare"):
         open_backend(str(bare), "onnx")
     assert isinstance(open_backend(f"{exported}@bf16", "onnx"), TorchBackend)
-    assert "ONNX Runtime runs in single precision only; torch runs" in caplog.text
+    assert "ONNX Runtime runs in single precision and in 8 bits only; torch runs" in caplog.text
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert isinstance(open_backend(str(exported)), TorchBackend)
     assert isinstance(open_backend(str(exported), "onnx"), TorchBackend)
     assert "ONNX Runtime is not installed (pip install onnxruntime); torch runs" in caplog.text
+
+
+def test_8_bits_are_asked_for_behind_the_models_name(
+    exported: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen = [open_backend(f"{exported}@{precision}") for precision in ("int8", "fp32")]
+    assert [getattr(backend, "runtime", "") for backend in chosen] == [
+        "onnx int8 int8 int8",
+        "onnx fp32 fp32 fp32",
+    ]
+    assert chosen[0].hash == chosen[1].hash
+    assert isinstance(open_backend(f"{exported}@int8", "torch"), TorchBackend)
+    assert "8 bits are for ONNX graphs; torch runs" in caplog.text
+
+
+def test_a_runtime_that_cannot_be_used_is_told_in_a_line(
+    exported: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime, "__version__", "1.21.9")
+    assert isinstance(open_backend(str(exported), "onnx"), TorchBackend)
+    assert (
+        "ONNX Runtime 1.21.9 is too old, 1.22 is needed (pip install -U onnxruntime); torch runs"
+        in caplog.text
+    )
+    package = tmp_path / "onnxruntime"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ImportError('libmissing.so.7: cannot open')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "onnxruntime")
+    assert isinstance(open_backend(str(exported), "onnx"), TorchBackend)
+    assert (
+        "ONNX Runtime cannot be imported (libmissing.so.7: cannot open); install it again; torch runs"
+        in caplog.text
+    )
 
 
 def test_a_card_too_small_is_told_before_loading(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,6 +280,16 @@ def test_what_does_not_fit_together_is_named(exported: Path, tmp_path: Path) -> 
     (broken / GRAPHS_FILE).write_text("{")
     with pytest.raises(BadFormat, match=r"onnx\.json is damaged; export the model again"):
         OnnxBackend(broken)
+    old = copy("old")
+    (old / GRAPHS_FILE).write_text('{"format": 1}')
+    with pytest.raises(BadFormat, match=r"is of format 1, this program reads 2; export the model again"):
+        OnnxBackend(old)
+    fewer = copy("fewer")
+    named = json.loads((fewer / GRAPHS_FILE).read_text())
+    del named["graphs"]["row_1.int8.onnx"]
+    (fewer / GRAPHS_FILE).write_text(json.dumps(named))
+    with pytest.raises(BadFormat, match=r"does not name row_1\.int8\.onnx, which this model needs; export"):
+        OnnxBackend(fewer)
     other = copy("other")
     tiny_model(tmp_path / "another", seed=5)
     shutil.copy(tmp_path / "another" / "prior_2.safetensors", other / "prior_2.safetensors")
