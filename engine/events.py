@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class PrimeEncoded:
-    """The prime's codes. ``codes[level]``: int64 [tokens] for levels 0, 1, 2; ``seconds``: time it took."""
+    """The prime's codes of some levels, ``codes[level]`` int64 [tokens]; the top level's come first, in an event of
+    their own where the others have yet to be encoded. ``seconds``: time that encoding took so far."""
 
     codes: dict[int, NDArray[np.int64]]
     seconds: float

@@ -23,7 +23,8 @@ def plot_ways(rows: Sequence[WayRow], shown: Mapping[str, Made], rate: int, path
 
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(12, 2.6 + 1.9 * -(-len(rows) // 4)), dpi=110, layout="constrained")
-    above, below = np.ravel(figure.subfigures(2, 1, height_ratios=(2.6, 1.9 * -(-len(rows) // 4))))
+    parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(2.6, 1.9 * -(-len(rows) // 4)))
+    above, below = np.asarray(parts)[:, 0]
     metric, speed = above.subplots(1, 2, sharey=True)
     names, places = [row.name for row in rows], np.arange(len(rows))
     metric.barh(

@@ -38,7 +38,7 @@ class LevelState:
     """``codes`` int64 [takes, total]; ``settled`` bool [total], the same for every take; ``windows`` by position.
 
     Codes that are not settled may be known (infill): they are when the last window is sampled. One thread writes;
-    others read a code only once it is settled.
+    others read a code only once it is settled. ``unencoded``: tokens of prime that have yet to be encoded.
     """
 
     codes: Codes
@@ -51,6 +51,7 @@ class LevelState:
     runners: dict[int, LevelRunner] = field(default_factory=dict)
     steps: int = 0  # tokens of every take sampled in this run
     seconds: float = 0.0
+    unencoded: int = 0
     _filled: int = 0
 
     @property
@@ -65,7 +66,7 @@ class LevelState:
     @property
     def finished(self) -> bool:
         """Whether every window is sampled."""
-        return not self.waiting and self.group is None
+        return not (self.waiting or self.group or self.unencoded)
 
     @property
     def steps_done(self) -> int:
@@ -81,6 +82,12 @@ class LevelState:
         """Whether the codes of a span are settled."""
         return bool(self.settled[start:stop].all())
 
+    def put_prime(self, codes: Codes) -> None:
+        """Settle the prime's codes int64 [tokens], now that they are encoded."""
+        self.codes[:, : codes.size] = codes
+        self.settled[: codes.size] = True
+        self.unencoded = 0
+
     def kept_before(self, prime: int) -> tuple[int, int]:
         """Tokens between the prime and the first window, which an earlier take gave."""
         return prime, self.windows[0].first_new if self.windows else self.codes.shape[1]
@@ -91,12 +98,13 @@ class LevelState:
 
 
 def restore(
-    total: int, windows: tuple[Window, ...], takes: Sequence[tuple[Codes, Codes | None]]
+    total: int, windows: tuple[Window, ...], takes: Sequence[tuple[Codes, Codes | None]], unencoded: int = 0
 ) -> LevelState:
     """A level of ``total`` tokens that starts from known codes, a (known, done) pair per take.
 
     ``known``: codes from position 0 that a take starts from; ``done``: those of an earlier run of it, in which
-    whole windows count. A window is finished when every take has it.
+    whole windows count. A window is finished when every take has it. ``unencoded``: tokens of prime that nobody
+    knows yet.
     """
     reached = min(0 if done is None else done.size for _, done in takes)
     finished = sum(1 for window in windows if window.stop <= reached)
@@ -110,4 +118,12 @@ def restore(
         settled[window.first_new : window.stop] = False
     if finished < len(windows):  # what lies behind the last window is told when it is sampled
         settled[windows[-1].stop :] = False
-    return LevelState(codes, settled, windows, waiting=list(range(finished, len(windows))), told=finished)
+    settled[:unencoded] = False
+    return LevelState(
+        codes,
+        settled,
+        windows,
+        waiting=list(range(finished, len(windows))),
+        told=finished,
+        unencoded=unencoded,
+    )

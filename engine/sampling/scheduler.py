@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes, WindowInput
-from engine.events import KeptCodes, WindowDone
+from engine.events import KeptCodes, PrimeEncoded, WindowDone
 from engine.lyrics import SongLyrics, window_ids
 from engine.prior.pulse import SongPulse
 from engine.request import Sampling, Style
@@ -36,14 +37,30 @@ class Setting:
 @dataclass(frozen=True, eq=False)
 class TakeInput:
     """What is a take's own: its seed, and per level the codes int64 from position 0 that it starts from (``known``)
-    and that an earlier run of it got to (``done``)."""
+    and that an earlier run of it got to (``done``). Levels that are missing in ``known`` are encoded when it is
+    their turn."""
 
     seed: int
     known: Mapping[int, Codes]
     done: Mapping[int, Codes] = field(default_factory=dict)
 
 
-TakeEvent = tuple[int, WindowDone | KeptCodes]
+@dataclass(eq=False)
+class PrimeAudio:
+    """The prime's samples float32 [frames], a whole number of tokens, and the ``seconds`` that encoding took so far."""
+
+    samples: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    seconds: float = 0.0
+
+    def encode(self, backend: Backend, level: int) -> Codes:
+        """Its codes of one level, int64 [tokens]."""
+        started = time.perf_counter()
+        codes = backend.encode(self.samples, (level,))[level]
+        self.seconds += time.perf_counter() - started
+        return codes
+
+
+TakeEvent = tuple[int, PrimeEncoded | WindowDone | KeptCodes]
 
 
 class Scheduler:
@@ -60,17 +77,24 @@ class Scheduler:
         setting: Setting,
         takes: Sequence[TakeInput],
         lanes: int = LANES,
+        prime: PrimeAudio | None = None,
     ) -> None:
         self.backend, self.plan, self.setting, self.takes = backend, plan, setting, tuple(takes)
         self.lanes = max(lanes, len(self.takes))
-        self.levels: dict[int, LevelState] = {
-            level: restore(
-                plan.total[level],
-                plan.windows[level],
-                [(take.known[level], take.done.get(level)) for take in self.takes],
-            )
-            for level in range(plan.lowest, len(plan.windows))
-        }
+        self.prime = prime or PrimeAudio()
+        self.levels = {level: self._restore(level) for level in range(plan.lowest, len(plan.windows))}
+
+    def _restore(self, level: int) -> LevelState:
+        known = [take.known.get(level) for take in self.takes]
+        return restore(
+            self.plan.total[level],
+            self.plan.windows[level],
+            [
+                (np.zeros(0, np.int64) if codes is None else codes, take.done.get(level))
+                for take, codes in zip(self.takes, known, strict=True)
+            ],
+            unencoded=self.plan.known[level] if known[0] is None else 0,
+        )
 
     @property
     def finished(self) -> bool:
@@ -102,7 +126,9 @@ class Scheduler:
     def ready(self, level: int) -> bool:
         """Whether a quantum of the level can be made now."""
         state = self.levels[level]
-        return state.group is not None or any(self._can_begin(state.windows[i]) for i in state.waiting)
+        return bool(state.unencoded or state.group) or any(
+            self._can_begin(state.windows[i]) for i in state.waiting
+        )
 
     def _can_begin(self, window: Window) -> bool:
         """Whether its prefix is settled, and the codes above it."""
@@ -119,6 +145,12 @@ class Scheduler:
         """One quantum of a level that is ready; yields windows that are finished by it, in order of position."""
         state = self.levels[level]
         started = time.perf_counter()
+        if state.unencoded:
+            codes = self.prime.encode(self.backend, level)
+            state.put_prime(codes)
+            found = PrimeEncoded({level: codes}, self.prime.seconds)
+            yield from ((take, found) for take in range(len(self.takes)))
+            return
         group = state.group = state.group or self._begin(state)
         count = min(QUANTUM, group.tokens - group.done)
         self._sample(state, group, count)

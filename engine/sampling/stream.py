@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from engine.sampling.infill import choose
 from engine.sampling.pipeline import Pipeline
 from engine.sampling.plan import Plan, make_plan, span_tokens
 from engine.sampling.pulse import song_pulse
-from engine.sampling.scheduler import LANES, Scheduler, Setting, TakeInput
+from engine.sampling.scheduler import LANES, PrimeAudio, Scheduler, Setting, TakeInput
 from engine.sampling.song import song_span
 from engine.sampling.start import Start, primed_start
 from engine.store.config import ModelConfig
@@ -50,10 +49,12 @@ def plan_of(config: ModelConfig, request: Request, start: Start) -> Plan:
 
 
 def _known_codes(
-    backend: Backend, start: Start, plan: Plan, done: Mapping[int, Codes]
-) -> tuple[dict[int, Codes], float]:
-    """Codes that every sampled level starts from, and the seconds that encoding them took."""
-    started = time.perf_counter()
+    backend: Backend, start: Start, plan: Plan, done: Mapping[int, Codes], prime: PrimeAudio
+) -> dict[int, Codes]:
+    """Codes that sampled levels start from: what is known, and the top level's in any case.
+
+    The other levels are encoded when it is their turn, so that the first sound does not wait for them.
+    """
     levels = range(plan.lowest, len(plan.known))
     known = {level: np.asarray(start.codes[level], np.int64) for level in levels if level in start.codes}
     known |= {
@@ -64,12 +65,12 @@ def _known_codes(
     for level, codes in known.items():
         if codes.size < plan.known[level]:
             raise BadFormat(f"the known codes of level {level} end before the prime does; encode it again")
-    missing = tuple(level for level in levels if level not in known)
-    if not missing:
-        return known, 0.0
-    if not plan.known[missing[0]]:
-        return known | {level: np.zeros(0, np.int64) for level in missing}, 0.0
-    return known | backend.encode(start.audio, missing), time.perf_counter() - started
+    if not plan.known[plan.lowest]:
+        return {level: known.get(level, np.zeros(0, np.int64)) for level in levels}
+    top = levels[-1]
+    if top not in known:
+        known[top] = prime.encode(backend, top)
+    return known
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,11 @@ def continue_takes(
     setting = _setting(config, request, prime, start)
     plan = plan_of(config, request, start)
     done = done or tuple({} for _ in seeds)
-    known, seconds = _known_codes(backend, start, plan, done[0])
-    encoded = PrimeEncoded({level: codes[: plan.known[level]] for level, codes in known.items()}, seconds)
+    audio = PrimeAudio(start.audio)
+    known = _known_codes(backend, start, plan, done[0], audio)
+    encoded = PrimeEncoded(
+        {level: codes[: plan.known[level]] for level, codes in known.items()}, audio.seconds
+    )
     yield from ((take, encoded) for take in range(len(seeds)))
 
     takes = [TakeInput(seed, known, own) for seed, own in zip(seeds, done, strict=True)]
@@ -145,7 +149,7 @@ def continue_takes(
         takes, chosen, steps = yield from _choose(
             backend, plan, setting, takes, request.span.candidates, should_stop
         )
-    scheduler = Scheduler(backend, plan, setting, takes, making.lanes)
+    scheduler = Scheduler(backend, plan, setting, takes, making.lanes, audio)
     yield from scheduler.kept_first(chosen)
     outlets = [
         _Outlet(

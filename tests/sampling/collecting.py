@@ -25,6 +25,8 @@ def collect(events: Iterator[Event]) -> tuple[NDArray[np.float32], dict[int, NDA
         if isinstance(event, AudioChunk):
             assert event.start == audio.size
             audio = np.concatenate([audio, event.samples])
+        elif isinstance(event, PrimeEncoded):
+            codes |= event.codes
         elif isinstance(event, WindowDone | KeptCodes):
             assert event.start == codes[event.level].size
             codes[event.level] = np.concatenate([codes[event.level], event.codes])

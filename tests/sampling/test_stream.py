@@ -44,13 +44,12 @@ def collect(events: Iterator[Event]) -> tuple[NDArray[np.float32], dict[int, NDA
     for chunk in chunks:
         assert chunk.start == at
         at += chunk.samples.size
-    first = seen[0]
-    assert isinstance(first, PrimeEncoded)
+    first = {level: c for e in seen if isinstance(e, PrimeEncoded) for level, c in e.codes.items()}
     codes = {
         level: np.concatenate(
             [known, *(e.codes for e in seen if isinstance(e, WindowDone) and e.level == level)]
         )
-        for level, known in first.codes.items()
+        for level, known in first.items()
     }
     return np.concatenate([c.samples for c in chunks]), codes, seen
 
