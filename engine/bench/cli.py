@@ -14,9 +14,9 @@ from engine.errors import BadArguments
 
 if TYPE_CHECKING:
     from engine.backends.choose import Wanted
-    from engine.bench.random_model import Precision
     from engine.bench.report import BenchReport, BenchSettings
     from engine.bench.run import Subject
+    from engine.store.home import Precision
 
 FIDELITIES = ("draft", "fine", "full")
 DEFAULT_MODEL = "starter"
@@ -178,7 +178,7 @@ def _named(name: str, wanted: Wanted, device: str, settings: BenchSettings) -> S
     from engine.bench.traffic import runtime_of
     from engine.store.home import split_precision
 
-    precision = split_precision(name)[1]
+    precision: str = split_precision(name)[1]
     if device == "cuda":
         if wanted == "onnx":
             raise BadArguments("graphs are benched on the processor; give --device cpu, or --backend torch")
@@ -192,6 +192,13 @@ def _named(name: str, wanted: Wanted, device: str, settings: BenchSettings) -> S
         raise BadArguments(
             f"graphs compute with {SAMPLING_THREADS} thread and {settings.threads} were asked for; leave --threads "
             "out, or give --backend torch"
+        )
+    levels: dict[int, str] | None = getattr(backend, "precisions", None)
+    if levels is not None:
+        precision = (
+            " ".join(levels[level] for level in sorted(levels))
+            if len(set(levels.values())) > 1
+            else levels[0]
         )
     return Subject(backend, name, precision)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.backends.protocol import Backend, Codes, LevelRunner, WindowInput
 from engine.bench.report import CodecRow, PipelineRow, PrefillRow, StepRow
 from engine.bench.traffic import copied_bytes
-from engine.events import AudioChunk, PrimeEncoded, Progress
+from engine.events import AudioChunk, Preview, PrimeEncoded, Progress
 from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Style
 from engine.sampling import continue_prime
 from engine.sampling.draw import draw
@@ -214,7 +214,8 @@ def measure_pipeline(
 def first_audio(
     backend: Backend, request: Request, prime: NDArray[np.float32], known: dict[int, Codes] | None = None
 ) -> tuple[float, dict[int, Codes]]:
-    """Seconds from the request to its first chunk, and the prime's codes; ``known``: these codes, from before."""
+    """Seconds from the request to the first chunk, a preview or not, and the codes of the prime; ``known``: these
+    codes, from before."""
     codes: dict[int, Codes] = {}
     start = time.perf_counter()
     events = continue_prime(backend, request, prime, done=known)
@@ -222,7 +223,7 @@ def first_audio(
         for event in events:
             if isinstance(event, PrimeEncoded):
                 codes = event.codes
-            if isinstance(event, AudioChunk):
+            if isinstance(event, AudioChunk | Preview):
                 return time.perf_counter() - start, codes
     finally:
         close = getattr(events, "close", None)

@@ -66,8 +66,9 @@ class CodecRow(Frozen):
 
 
 class PipelineRow(Frozen):
-    """A whole take. ``first_audio_ms``: from the request with a prime of ``prime_seconds`` to the first chunk;
-    ``first_audio_known_ms``: the same with the prime encoded before. ``real_time_factor``: audio per computing time.
+    """A whole take. ``first_audio_ms``: from the request with a prime of ``prime_seconds`` to the first chunk, of
+    whatever fidelity; ``first_audio_known_ms``: the same with the prime encoded before. ``real_time_factor``: audio
+    per computing time.
 
     ``tokens`` and ``level_seconds``: sampled per level, and the time that took; levels may overlap.
     """

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
+from engine.backends.onnx_weights import BLOCK, LOGITS, matrices
 from engine.backends.protocol import Backend, LevelRunner
-from engine.store.files import prior_file
-from engine.store.safefile import read_header
+from engine.prior.config import PriorConfig
 
 _FLOAT = 4
 
@@ -26,27 +25,27 @@ def device_of(backend: Backend) -> str:
 def step_weight_bytes(backend: Backend, level: int) -> int:
     """Bytes of weights that one step reads, however many lanes: all layers, and the matrix that makes logits.
 
-    Of a torch model as they lie in memory. Graphs keep float32 whatever the file stores, unless they say otherwise
-    (``weight_bytes(level)``). The projection of the lyrics' states is read once a window and not counted.
+    Of a torch model as they lie in memory, of graphs in the precision of that level. What makes keys and values of
+    the lyrics is read once a window and not counted.
     """
-    told = getattr(backend, "weight_bytes", None)
-    if callable(told):
-        return int(told(level))
     model = getattr(backend, "model", None)
-    if model is not None:
-        prior = model.priors[level]
-        parts: list[Any] = [*prior.transformer.named_parameters(), *prior.transformer.named_buffers()]
-        read = [tensor for name, tensor in parts if ".c_enc_kv." not in name]
-        last = prior.embed if prior.out is None else prior.out.weight
-        return sum(tensor.numel() * tensor.element_size() for tensor in (*read, last))
-    header = read_header(backend.folder / prior_file(level))  # type: ignore[attr-defined]
-    last = "out.weight" if "out.weight" in header else "embed"
-    read = [
-        tensor
-        for name, tensor in header.items()
-        if name == last or (name.startswith("transformer.") and ".c_enc_kv." not in name)
-    ]
-    return _FLOAT * sum(prod(tensor.shape) for tensor in read)
+    if model is None:
+        return _graph_bytes(backend.config.priors[level], backend.precisions[level])  # type: ignore[attr-defined]
+    prior = model.priors[level]
+    parts: list[Any] = [*prior.transformer.named_parameters(), *prior.transformer.named_buffers()]
+    read = [tensor for name, tensor in parts if ".c_enc_kv." not in name]
+    last = prior.embed if prior.out is None else prior.out.weight
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*read, last))
+
+
+def _graph_bytes(config: PriorConfig, precision: str) -> int:
+    """Matrices as they are multiplied, scales included, and biases and norms in float32."""
+    total = 0
+    for name, (inputs, outputs) in matrices(config).items():
+        blocks = -(-inputs // BLOCK)
+        total += outputs * (blocks * (BLOCK + _FLOAT) if precision == "int8" else inputs * _FLOAT)
+        total += 0 if name == LOGITS else outputs * _FLOAT
+    return total + config.depth * 4 * config.width * _FLOAT
 
 
 def copied_bytes(runner: LevelRunner) -> int | None:
