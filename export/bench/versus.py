@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.backends.onnx_backend import OnnxBackend
-from engine.backends.protocol import Backend, LevelRunner, WindowInput
+from engine.backends.onnx_manifest import graph_file
+from engine.backends.onnx_runner import LevelSessions, OnnxRunner
+from engine.backends.onnx_sessions import Sessions
+from engine.backends.protocol import LevelRunner, WindowInput
 from engine.backends.torch_backend import TorchBackend
 from engine.bench.measure import random_window
 from engine.bench.random_model import random_model
@@ -22,9 +24,10 @@ from engine.codec.config import CodecConfig
 from engine.errors import BadArguments, BadFormat
 from engine.prior.config import EncoderConfig, LyricsConfig, PriorConfig, TimeConfig, UpperConfig
 from engine.request import LevelSampling
-from engine.store import Model, ModelConfig, load_model, save_model, starter_config
+from engine.store import Model, ModelConfig, save_model, starter_config
+from engine.store.files import prior_file
 from export.bench.peer import logits_theirs, peer_name, peer_prior, sample_theirs
-from export.onnx.model import export_model
+from export.onnx.write import write_conditions, write_prior
 
 TOKENS, WARM_UP_TOKENS = 256, 32
 RUNS = 3
@@ -90,40 +93,49 @@ def shapes_named(name: str) -> list[Shapes]:
 
 
 def compare(shapes: Shapes, say: Say = lambda words: None, tokens: int = TOKENS) -> Iterator[VersusRow]:
-    """One row a level. The weights are made once, written, and read by all three; a difference in what they say
-    raises BadFormat, for then the speeds would be of different models."""
+    """One row a level. The weights are made once and read by all three; a difference in what they say raises
+    BadFormat, for then the speeds would be of different models."""
     peer = peer_name()
     if not shapes.levels:
         return
+    random = random_model(shapes.config, torch.device("cpu"))
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "random"
-        random = random_model(shapes.config, torch.device("cpu"))
+        folder = Path(place)
         save_model(folder, random.config, random.codec, random.priors, dtype=torch.float32)
-        export_model(folder, lambda name: say(f"{shapes.name}: writing {name}"))
-        model = load_model(folder)
-        torch_side, onnx_side = TorchBackend(model), OnnxBackend(folder)
         for level in shapes.levels:
-            say(f"{shapes.name}: level {level}")
-            yield _row(peer, shapes, level, model, (torch_side, onnx_side), tokens)
+            say(f"{shapes.name}, level {level}: writing graphs")
+            graphs = graph_runner(folder, random, level)
+            say(f"{shapes.name}, level {level}: sampling")
+            yield _row(peer, shapes, level, random, graphs, tokens)
 
 
-def _row(
-    peer: str, shapes: Shapes, level: int, model: Model, sides: tuple[Backend, Backend], tokens: int
-) -> VersusRow:
+def graph_runner(folder: Path, model: Model, level: int) -> OnnxRunner:
+    """The runner that the ONNX backend gives a level, in float32, by graphs written for it into the model's folder."""
+    prior, weights = model.priors[level], prior_file(level)
+    for kind in ("step", "row"):
+        write_prior(prior.config, kind, "fp32", folder / graph_file(kind, level, "fp32"), weights)
+    write_conditions(prior, folder / graph_file("conditions", level, "fp32"), folder / weights)
+    sessions = Sessions(folder, model.config)
+    loaded = LevelSessions(*(sessions.get(kind, level, "fp32") for kind in ("step", "row", "conditions")))
+    return OnnxRunner(loaded, prior.config, model.config.vocabulary(level), 1)
+
+
+def _row(peer: str, shapes: Shapes, level: int, model: Model, graphs: LevelRunner, tokens: int) -> VersusRow:
     prior = model.priors[level]
     config = prior.config
     tokens = min(tokens, config.n_ctx)
     theirs = peer_prior(prior, len(model.priors))
-    window = random_window(sides[0], level, 1, 0)
-    runners = [side.runner(level, 1) for side in sides]
-    differ = _difference(theirs, config, random_window(sides[0], level, 1, config.n_ctx), runners)
+    torch_side = TorchBackend(model)
+    window = random_window(torch_side, level, 1, 0)
+    runners: list[LevelRunner] = [torch_side.runner(level, 1), graphs]
+    differ = _difference(theirs, config, random_window(torch_side, level, 1, config.n_ctx), runners)
     if not differ <= SAME_WEIGHTS:
         raise BadFormat(
             f"the three give other logits at level {level}, by {differ:.1e}; the weights are not the same"
         )
     ways: list[Callable[[int], object]] = [lambda count: sample_theirs(theirs, config, window, count)]
     ways += [lambda count, runner=runner: sample_ours(runner, window, count) for runner in runners]  # type: ignore[misc]
-    peers, eager, graphs = rates(ways, tokens)
+    peers, eager, exported = rates(ways, tokens)
     return VersusRow(
         peer=peer,
         shapes=shapes.name,
@@ -135,9 +147,9 @@ def _row(
         logits_differ=differ,
         peer_tokens_per_second=peers,
         torch_tokens_per_second=eager,
-        onnx_tokens_per_second=graphs,
+        onnx_tokens_per_second=exported,
         torch_ratio=eager / peers,
-        onnx_ratio=graphs / peers,
+        onnx_ratio=exported / peers,
     )
 
 
