@@ -11,12 +11,12 @@ from engine.events import Event
 from engine.request import Request
 from engine.sampling.decoding import decode
 from engine.sampling.start import Start
-from engine.sampling.stream import Making, continue_takes, continue_with
+from engine.sampling.stream import Making, continue_takes, continue_with, warm_start
 
 if TYPE_CHECKING:
     from engine.store.folder import Model
 
-__all__ = ["Making", "Start", "continue_prime", "continue_takes", "continue_with", "decode"]
+__all__ = ["Making", "Start", "continue_prime", "continue_takes", "continue_with", "decode", "warm_start"]
 
 
 def continue_prime(

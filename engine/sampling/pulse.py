@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.prior.pulse import UNKNOWN, SongPulse, key_row, pulse_at
 from engine.request import KEYS, Request
 from engine.store.config import ModelConfig
+
+if TYPE_CHECKING:
+    from engine.analysis.pulse import PulseEstimate
+
+
+_KEPT = 8  # primes whose pulse is remembered: a prime is heard once, and continued many times
+_remembered: OrderedDict[tuple[bytes, int, float | None], PulseEstimate | None] = OrderedDict()
+_remembering = threading.Lock()
+
+
+def _heard(prime: NDArray[np.float32], rate: int, bpm: float | None) -> PulseEstimate | None:
+    """:func:`engine.analysis.pulse.estimate_pulse`, remembered for the primes heard last."""
+    from engine.analysis.pulse import estimate_pulse
+
+    key = hashlib.blake2b(np.ascontiguousarray(prime).data, digest_size=16).digest(), rate, bpm
+    with _remembering:
+        if key in _remembered:
+            _remembered.move_to_end(key)
+            return _remembered[key]
+    found = estimate_pulse(prime, rate, bpm)
+    with _remembering:
+        _remembered[key] = found
+        while len(_remembered) > _KEPT:
+            _remembered.popitem(last=False)
+    return found
 
 
 def song_pulse(
@@ -20,12 +50,10 @@ def song_pulse(
     """
     if config.priors[config.top].pulse is None:
         return None
-    from engine.analysis.pulse import estimate_pulse
-
     rate = config.rate
     stated = request.pulse
     bpm = (stated.bpm if stated else None) or request.bpm
-    heard = estimate_pulse(prime, rate, bpm) if prime.size else None
+    heard = _heard(prime, rate, bpm) if prime.size else None
     key = UNKNOWN
     if stated is not None and stated.key is not None:
         key = 1 + KEYS.index(stated.key)

@@ -17,6 +17,7 @@ from engine.request import Sampling, Style
 from engine.sampling.levels import Group, LevelState, restore
 from engine.sampling.noise import uniforms
 from engine.sampling.plan import Plan, Window
+from engine.sampling.warm import WarmStart
 
 QUANTUM = 64  # token steps a level makes before its codes are shown to the others
 LANES = 8  # windows of all takes that are sampled in step, unless told otherwise
@@ -78,10 +79,11 @@ class Scheduler:
         takes: Sequence[TakeInput],
         lanes: int = LANES,
         prime: PrimeAudio | None = None,
+        warm: WarmStart | None = None,
     ) -> None:
         self.backend, self.plan, self.setting, self.takes = backend, plan, setting, tuple(takes)
         self.lanes = max(lanes, len(self.takes))
-        self.prime = prime or PrimeAudio()
+        self.prime, self.warm = prime or PrimeAudio(), warm
         self.levels = {level: self._restore(level) for level in range(plan.lowest, len(plan.windows))}
 
     def _restore(self, level: int) -> LevelState:
@@ -200,8 +202,6 @@ class Scheduler:
         for window in together:
             state.waiting.remove(window.index)
         lanes = len(self.takes) * len(together)
-        if lanes not in state.runners:
-            state.runners[lanes] = self.backend.runner(first.level, lanes)
         noise = np.stack(
             [
                 uniforms(take.seed, window.level, window.first_sampled, window.stop)
@@ -211,8 +211,24 @@ class Scheduler:
         )
         given = self.window_input(together)
         last = given.prefix[:, -1].copy() if first.prefix else None
-        state.runners[lanes].begin(given)
+        begun = self.warm.take(first.level, lanes, given) if self.warm else None
+        if begun is not None:
+            state.runners[lanes] = begun
+        else:
+            if lanes not in state.runners:
+                state.runners[lanes] = self.backend.runner(first.level, lanes)
+            state.runners[lanes].begin(given)
         return Group(tuple(together), state.runners[lanes], noise, last)
+
+    def warm_up(self, level: int) -> WarmStart | None:
+        """The first window of a level, begun for takes that will be like these; None where none can be."""
+        state = self.levels[level]
+        if not state.waiting or not self._can_begin(state.windows[state.waiting[0]]):
+            return None
+        given = self.window_input([state.windows[state.waiting[0]]])
+        runner = self.backend.runner(level, len(self.takes))
+        runner.begin(given)
+        return WarmStart(level, len(self.takes), given, runner)
 
     def window_input(self, windows: Sequence[Window]) -> WindowInput:
         """What the runner is given for ``windows``, all of one shape."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from engine.sampling.pulse import song_pulse
 from engine.sampling.scheduler import LANES, PrimeAudio, Scheduler, Setting, TakeInput
 from engine.sampling.song import song_span
 from engine.sampling.start import Start, primed_start
+from engine.sampling.warm import WarmStart
 from engine.store.config import ModelConfig
 
 
@@ -76,11 +77,13 @@ def _known_codes(
 @dataclass(frozen=True)
 class Making:
     """How takes are made, which changes nothing in them: ``chunk_frames``: samples handed on at a time; ``lanes``:
-    windows sampled in step; ``previews``: whether the first take's coarser levels are handed on too."""
+    windows sampled in step; ``previews``: whether the first take's coarser levels are handed on too; ``warm``: the
+    first window as :func:`warm_start` begun it."""
 
     chunk_frames: int = 4096
     lanes: int = LANES
     previews: bool = False
+    warm: WarmStart | None = None
 
     def check(self) -> None:
         """Raise OutOfRange for what cannot be done."""
@@ -149,7 +152,7 @@ def continue_takes(
         takes, chosen, steps = yield from _choose(
             backend, plan, setting, takes, request.span.candidates, should_stop
         )
-    scheduler = Scheduler(backend, plan, setting, takes, making.lanes, audio)
+    scheduler = Scheduler(backend, plan, setting, takes, making.lanes, audio, making.warm)
     yield from scheduler.kept_first(chosen)
     outlets = [
         _Outlet(
@@ -162,6 +165,31 @@ def continue_takes(
         if level == plan.lowest or (making.previews and take == 0)
     ]
     yield from _sampled(scheduler, outlets, steps, should_stop)
+
+
+def warm_start(
+    backend: Backend,
+    request: Request,
+    prime: NDArray[np.float32],
+    *,
+    takes: int = 1,
+    done: Mapping[int, Codes] | None = None,
+) -> WarmStart | None:
+    """Begin the first window that ``takes`` takes of a request like this will sample, for :class:`Making`.
+
+    ``prime`` and ``done`` as in :func:`continue_takes`; where the request then differs in what the window starts from
+    (style, place in the song, pulse), the warm start is passed over. None for a take that does not begin with a
+    prime. Raises what :func:`continue_takes` raises.
+    """
+    if request.mode is not Mode.PRIMED:
+        return None
+    start = primed_start(backend.config, request, prime)
+    plan = plan_of(backend.config, request, start)
+    top = backend.config.top
+    only = replace(plan, lowest=top)
+    known = _known_codes(backend, start, only, done or {}, PrimeAudio(start.audio))
+    setting = _setting(backend.config, request, prime, start)
+    return Scheduler(backend, only, setting, [TakeInput(0, known)] * takes).warm_up(top)
 
 
 @dataclass(frozen=True, eq=False)

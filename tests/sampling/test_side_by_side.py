@@ -13,8 +13,8 @@ from engine.backends.protocol import LevelRunner
 from engine.backends.torch_backend import TorchBackend
 from engine.errors import NoMemory
 from engine.events import AudioChunk, Event, Preview, Progress
-from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Sampling
-from engine.sampling import Making, continue_prime, continue_takes
+from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Sampling, Style
+from engine.sampling import Making, continue_prime, continue_takes, warm_start
 from engine.store.folder import Model
 from tests.prior.build import tiny_model
 from tests.sampling.collecting import collect, heard
@@ -84,6 +84,21 @@ def test_strands_give_the_same_take_in_any_lanes_and_after_a_resume(
     np.testing.assert_allclose(resumed, audio, atol=1e-6)
     _, exact_codes, _ = collect(continue_prime(model, request(), prime))
     assert np.array_equal(exact_codes[2], codes[2]) and not np.array_equal(exact_codes[0], codes[0])
+
+
+def test_a_warm_start_gives_the_same_take_and_is_passed_over_by_another(
+    model: Model, prime: NDArray[np.float32]
+) -> None:
+    backend = TorchBackend(model)
+    plain, _, _ = collect(continue_prime(model, request(), prime))
+    warm = warm_start(backend, request(), prime)
+    assert warm is not None
+    other = request(style=Style(artists={"ada": 1}))
+    for asked, used in ((other, False), (request(), True), (request(), True)):
+        events = (e for _, e in continue_takes(backend, asked, (5,), prime, making=Making(warm=warm)))
+        audio, _, _ = collect(events)
+        assert np.array_equal(audio, plain) == used
+        assert warm.used == used
 
 
 def test_a_closed_take_leaves_no_thread(model: Model, prime: NDArray[np.float32]) -> None:
