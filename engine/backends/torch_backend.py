@@ -7,8 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from engine.backends.protocol import Codes
+from engine.backends.torch_operations import operations_for
 from engine.backends.torch_runner import TorchRunner
 from engine.backends.torch_static import StaticRunner
+from engine.backends.torch_steps import Operations
 from engine.prior.labels import make_labels
 from engine.request import Style
 from engine.store.config import ModelConfig
@@ -26,6 +28,7 @@ class TorchBackend:
         self.model = model
         cuda = self._device().type == "cuda"
         self.static = cuda if static is None else static
+        self._operations: dict[int, Operations] = {}
         if cuda:
             keep_precision()
 
@@ -56,7 +59,9 @@ class TorchBackend:
         prior = self.model.priors[level]
         if not self.static:
             return TorchRunner(prior, self.config, lanes)
-        return StaticRunner(prior, self.config, lanes)
+        if level not in self._operations:
+            self._operations[level] = operations_for(prior)
+        return StaticRunner(prior, self.config, lanes, self._operations[level])
 
     def decode_grid(self, level: int) -> int:
         """Tokens per decoded piece."""

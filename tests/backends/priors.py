@@ -43,6 +43,9 @@ FORMS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Layers enough for every kind that a form has.
+DEPTHS = {"dense": 1, "order-2": 3, "lower": 3, "residual-scale": 3, "separate": 10, "joint": 16}
+
 
 def form_prior(form: str, **changes: Any) -> Prior:
     """A prior of this form whose blocks that read lyrics are no longer the identity that they begin as."""
