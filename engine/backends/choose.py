@@ -20,6 +20,7 @@ _GRAPH_COPIES = (
 )
 _PRECISIONS: dict[str, GraphPrecision] = {precision: precision for precision in GRAPH_PRECISIONS}
 OLDEST_RUNTIME = (1, 22)  # the first with 8-bit matrices on the processor
+_LOADED_AT_ONCE = 1 << 30  # bytes; of a model that needs more, a level is loaded when it is first wanted
 _log = logging.getLogger(__name__)
 
 
@@ -50,8 +51,11 @@ def open_backend(name: str, wanted: Wanted = "auto", threads: int = SAMPLING_THR
         return _torch(name, threads)
     from engine.backends.onnx_backend import OnnxBackend
 
-    _require_room(name)
-    return OnnxBackend(folder, _PRECISIONS.get(named or ""))
+    need = _require_room(name)
+    backend = OnnxBackend(folder, _PRECISIONS.get(named or ""))
+    if need <= _LOADED_AT_ONCE:
+        backend.load()
+    return backend
 
 
 def _runtime_missing() -> str:
@@ -82,8 +86,8 @@ def _torch(name: str, threads: int) -> Backend:
     return TorchBackend(load_model(name))
 
 
-def _require_room(name: str) -> None:
-    """Raise NoMemory if float32 copies of the weights would not fit."""
+def _require_room(name: str) -> int:
+    """Bytes that float32 copies of the weights take. Raises NoMemory if they would not fit."""
     import psutil
 
     folder = model_folder(name)
@@ -99,3 +103,4 @@ def _require_room(name: str) -> None:
             f"the graphs of '{name}' need {need / 1e9:.1f} GB and {available / 1e9:.1f} GB are free; "
             "torch in half precision needs less: --backend torch and @bf16 behind the model's name"
         )
+    return need

@@ -16,12 +16,13 @@ from engine.backends.onnx_runner import LevelSessions, OnnxRunner
 from engine.backends.onnx_sessions import Sessions
 from engine.backends.onnx_weights import GraphPrecision
 from engine.backends.protocol import Codes
-from engine.codec.pieces import ENCODE_CHUNK, decode_grid, decode_span, decoder_margin, encode_pieces
+from engine.codec.pieces import decode_grid, decode_span, decoder_margin, encode_pieces
 from engine.errors import BadFormat, OutOfRange
 from engine.request import Style
 from engine.store import ModelConfig, model_folder, read_config
 from engine.store.files import model_hash
 
+ENCODE_TOKENS = 1024  # in a piece: all distances to the codebook are in memory at once
 MOST_LANES = 1024  # that graphs are made and tested for
 
 
@@ -57,6 +58,11 @@ class OnnxBackend:
         """What runs the model, as takes are recorded with it: ``onnx`` and the precision of every level from 0 up."""
         return "onnx " + " ".join(self.precisions[level] for level in sorted(self.precisions))
 
+    def load(self) -> None:
+        """Load every graph now, so that the first take does not wait for it."""
+        for kind, level, _ in graphs_of(len(self.config.priors)):
+            self.graph(kind, level)
+
     def graph(self, kind: str, level: int) -> onnxruntime.InferenceSession:
         """A graph, loaded when first asked for."""
         precision = self.precisions[level] if kind in ("step", "row") else "fp32"
@@ -76,7 +82,9 @@ class OnnxBackend:
             total = samples.size // self.config.hops[level] * self.config.hops[level]
             pieces = [
                 _run(session, {"samples": samples[None, piece.left : piece.right]})[0, piece.keep]
-                for piece in encode_pieces(self.config.codec, level, total, ENCODE_CHUNK)
+                for piece in encode_pieces(
+                    self.config.codec, level, total, ENCODE_TOKENS * self.config.hops[level]
+                )
             ]
             found[level] = np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
         return found

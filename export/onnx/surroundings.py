@@ -66,7 +66,9 @@ class EncoderGraph(nn.Module):
         module = _level(self.codec, self.level)
         codebook = module.bottleneck.codebook
         x = module.encoder(samples.unsqueeze(1)).transpose(1, 2)  # [N, T // hop, width]
-        distance = (codebook**2).sum(1) - 2.0 * (x @ codebook.T)  # less |x|^2, which is the same for all
+        # |x - c|^2 less |x|^2, which is the same for all codes: one matrix product, no table of its size beside it.
+        offsets = torch.addmm((codebook**2).sum(1), x.flatten(0, 1), codebook.T, alpha=-2.0)
+        distance = offsets.view(*x.shape[:2], -1)
         return distance.argmin(-1)
 
 
