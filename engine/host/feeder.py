@@ -19,6 +19,9 @@ from engine.ring import Ring
 log = logging.getLogger("segue.engine")
 
 LOOK_AHEAD_SECONDS = 0.3
+URGENT_SHARE = (
+    0.4  # of the look-ahead: with less than that in hand, finer audio that is late is not waited for
+)
 _RETRY_SECONDS = 0.02  # how often a full ring is looked at again; it holds many seconds
 
 
@@ -107,8 +110,10 @@ class RingFeeder:
         with self._changed:
             if self._stopped:
                 return False
-            room = self._ring.capacity - self._ring.fill
-            piece = self._layers.next(room, max(0, self._look_ahead - self._ring.fill))
+            fill = self._ring.fill
+            ahead = max(0, self._look_ahead - fill)
+            urgent = fill < URGENT_SHARE * self._look_ahead
+            piece = self._layers.next(self._ring.capacity - fill, ahead, urgent)
             self._ring.promise(self._layers.reach)
             if piece.size:
                 self._ring.write(piece)  # all of it: nobody else writes

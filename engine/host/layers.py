@@ -64,16 +64,19 @@ class Layers:
         """Says that what the final level has is the whole take."""
         self._total = max(self.position, self._ends.get(self._final, 0))
 
-    def next(self, room: int, coarse_room: int) -> Samples:
+    def next(self, room: int, coarse_room: int, urgent: bool = True) -> Samples:
         """The next frames, at most ``room``, or ``coarse_room`` where they may still be replaced; perhaps none.
 
-        A change of level is one piece of a fade and comes when there is room for all of it.
+        A change of level is one piece of a fade and comes when there is room for all of it. Back to a coarser level
+        it goes only when that is ``urgent``, so that the two do not alternate.
         """
         for level in sorted(self._ends):
             count = min(self._usable(level), room if level == self._final else min(room, coarse_room))
             if level == self._level or self._level is None:
                 if count > 0:
                     return self._take(level, count)
+            elif level > self._level and not urgent:
+                break
             elif (length := self._fade_length(level)) and length <= room and count > 0:
                 return self._change(level, length)
         return _NOTHING

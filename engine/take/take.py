@@ -165,7 +165,7 @@ def read_record(folder: Path, name: str, model: type[Record]) -> Record:
 def codes_to_bytes(codes: dict[int, NDArray[np.int64]], prime_tokens: dict[int, int]) -> bytes:
     """``codes.safetensors`` in memory: int64 [tokens] per level and the prime's share of them."""
     arrays = {f"level_{level}": np.ascontiguousarray(array) for level, array in sorted(codes.items())}
-    return safetensors.numpy.save(arrays, metadata={"prime_tokens": json.dumps(prime_tokens)})
+    return safetensors.numpy.save(arrays, metadata={"prime_tokens": json.dumps(prime_tokens, sort_keys=True)})
 
 
 def read_codes(folder: Path) -> tuple[dict[int, NDArray[np.int64]], dict[int, int]]:
