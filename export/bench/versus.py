@@ -156,7 +156,7 @@ def _row(peer: str, shapes: Shapes, level: int, model: Model, graphs: LevelRunne
 def rates(
     ways: list[Callable[[int], object]], tokens: int, clock: Callable[[], float] = time.perf_counter
 ) -> list[float]:
-    """Tokens a second of each way to sample ``tokens``: in turns, the fastest of several, which other work on the machine
+    """Tokens a second of each way to sample ``tokens``: in turns, the fastest of several, which what else runs
     disturbs least."""
     for way in ways:
         way(min(WARM_UP_TOKENS, tokens))
