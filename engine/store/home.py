@@ -15,7 +15,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "models"
 CONFIG_FILE = "model.json"
 Precision = Literal["fp32", "fp16", "bf16", "int8"]  # what models can be loaded as
 PRECISIONS: dict[str, Precision] = {"fp32": "fp32", "fp16": "fp16", "bf16": "bf16", "int8": "int8"}
-INT8 = "int8"  # of graphs (engine/backends/onnx_weights.py): torch runs such a name in single precision
+INT8 = "int8"  # of graphs (engine/backends/onnx_weights.py) or of torch's matrices (engine/prior/int8.py)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

@@ -18,13 +18,15 @@ from engine.backends.torch_graphs import SWITCH, GraphMisuse
 from engine.backends.torch_runner import TorchRunner
 from engine.backends.torch_static import CHUNK, StaticRunner
 from engine.errors import BadFormat, OutOfRange
+from engine.prior.int8 import quantise
 from engine.prior.prior import Prior
 from engine.request import LevelSampling, Style
+from engine.sampling.draw import draw_lanes
 from engine.sampling.noise import uniforms
 from engine.store import ModelConfig, load_model
 from engine.store.folder import Model
 from tests.backends.priors import BINS, FORMS, RATE, form_prior, tokens_of
-from tests.prior.build import ARTISTS, tiny_model
+from tests.prior.build import ARTISTS, prior_config, tiny_model
 
 SETTINGS = [LevelSampling(), LevelSampling(temperature=0.7, top_k=3), LevelSampling(top_p=0.8)]
 
@@ -209,6 +211,28 @@ def test_logits_that_overflow_are_told_and_leave_nothing_behind(config: ModelCon
     np.testing.assert_array_equal(sampled(runner, given, noise, SETTINGS[0], 20), wanted)
 
 
+@pytest.mark.parametrize("weights", ["plain", "int8"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_captured_step_uses_its_own_device_and_no_value(
+    form: str, weights: str, config: ModelConfig
+) -> None:
+    """On a device without values: a tensor of the processor among the others raises, and so does asking for one."""
+    with torch.device("meta"), torch.inference_mode():
+        prior = Prior(prior_config(**FORMS[form])).half()
+        if weights == "int8":
+            quantise(prior)
+    runner = StaticRunner(prior, config, 2)
+    state, chunk = runner.state, runner.chunk
+    with torch.inference_mode():
+        runner._step_only(state.position, state.ids, chunk.logits)
+        for kind in ("none", "top_k", "top_p"):
+            runner._step_and_draw(kind, state.position, state.ids, chunk.noise, chunk.codes, chunk.drawn)
+        with pytest.raises(RuntimeError, match="not on the expected device"):
+            chunk.logits + torch.zeros(2, BINS)
+        with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta tensors"):
+            state.position.item()
+
+
 def test_the_backend_keeps_eager_steps_on_a_cpu(tmp_path: Path) -> None:
     model = tiny_model(tmp_path)
     assert type(TorchBackend(model).runner(2, 1)) is TorchRunner
@@ -231,16 +255,29 @@ def on_cuda(model: Model) -> Model:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("form", FORMS)
-def test_captured_steps_draw_the_processors_tokens(form: str, config: ModelConfig) -> None:
-    """In float32, where CPU and GPU differ by rounding alone."""
+def test_captured_steps_give_the_processors_logits_and_draw_its_tokens(
+    form: str, config: ModelConfig
+) -> None:
+    """Logits along the tokens that the GPU draws, in float32; and from these logits the processor draws the same."""
     prior = form_prior(form)
-    given, noise = window(prior, 3, 5), noise_of(3, prior.config.n_ctx - 5)
-    wanted = [sampled(TorchRunner(prior, config, 3), given, noise, s, 64) for s in SETTINGS]
+    n = prior.config.n_ctx
+    given, noise = window(prior, 3, 5), noise_of(3, n - 5)
     keep_precision()
-    runner = StaticRunner(prior.to("cuda"), config, 3)
-    found = [sampled(runner, given, noise, settings, 7) for settings in SETTINGS]
-    assert all(graph.captured for graph in runner._graphs.values())
-    np.testing.assert_array_equal(found, wanted)
+    runner = StaticRunner(form_prior(form).to("cuda"), config, 3)
+    stepping = StaticRunner(form_prior(form).to("cuda"), config, 3)
+    for settings in SETTINGS:
+        tokens = sampled(runner, given, noise, settings, 7)
+        eager = TorchRunner(prior, config, 3)
+        eager.begin(given)
+        stepping.begin(given)
+        previous = given.prefix[:, -1]
+        for place in range(n - 5):
+            logits = stepping.step(previous).copy()
+            np.testing.assert_allclose(logits, eager.step(previous), atol=1e-3)
+            previous = draw_lanes(logits, noise[:, place], settings)
+            np.testing.assert_array_equal(tokens[:, place], previous)
+    assert len(runner._graphs) == 3
+    assert all(graph.captured for graph in (*runner._graphs.values(), *stepping._graphs.values()))
 
 
 @pytest.mark.gpu
