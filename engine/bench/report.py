@@ -127,7 +127,8 @@ class TakesRow(Frozen):
 
 class VersusRow(Frozen):
     """The same random weights sampled by ``peer``, by our torch and by our graphs: one lane, one thread, ``tokens`` of
-    a window from nothing, conditions and drawing included. ``logits_differ``: the largest difference on one window."""
+    a window from nothing, conditions and drawing included. ``logits_differ``: the largest difference on one
+    window; ``int8``: the graphs with their matrices in 8 bits, which says something else."""
 
     peer: str
     shapes: str
@@ -142,6 +143,8 @@ class VersusRow(Frozen):
     onnx_tokens_per_second: float
     torch_ratio: float
     onnx_ratio: float
+    int8_tokens_per_second: float
+    int8_ratio: float
 
 
 class BenchReport(Frozen):

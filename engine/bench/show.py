@@ -140,8 +140,8 @@ def _takes(report: BenchReport) -> Table | None:
 
 def _versus(report: BenchReport) -> Table | None:
     headings = (
-        "shapes", "level", "lyrics", "width", "depth", "theirs tokens/s", "our torch", "our onnx", "torch / theirs",
-        "onnx / theirs", "onnx / torch", "logits differ by",
+        "shapes", "level", "lyrics", "width", "depth", "theirs tokens/s", "our torch", "our onnx", "in int8",
+        "torch / theirs", "onnx / theirs", "int8 / theirs", "onnx / torch", "logits differ by",
     )  # fmt: skip
     rows = (
         (
@@ -153,8 +153,10 @@ def _versus(report: BenchReport) -> Table | None:
             f"{row.peer_tokens_per_second:,.0f}",
             f"{row.torch_tokens_per_second:,.0f}",
             f"{row.onnx_tokens_per_second:,.0f}",
+            f"{row.int8_tokens_per_second:,.0f}",
             f"{row.torch_ratio:.1f}",
             f"{row.onnx_ratio:.1f}",
+            f"{row.int8_ratio:.1f}",
             f"{row.onnx_tokens_per_second / row.torch_tokens_per_second:.1f}",
             f"{row.logits_differ:.1e}",
         )

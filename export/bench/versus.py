@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from engine.backends.onnx_manifest import graph_file
 from engine.backends.onnx_runner import LevelSessions, OnnxRunner
 from engine.backends.onnx_sessions import Sessions
+from engine.backends.onnx_weights import GRAPH_PRECISIONS, GraphPrecision
 from engine.backends.protocol import LevelRunner, WindowInput
 from engine.backends.torch_backend import TorchBackend
 from engine.bench.measure import random_window
@@ -104,38 +106,48 @@ def compare(shapes: Shapes, say: Say = lambda words: None, tokens: int = TOKENS)
         save_model(folder, random.config, random.codec, random.priors, dtype=torch.float32)
         for level in shapes.levels:
             say(f"{shapes.name}, level {level}: writing graphs")
-            graphs = graph_runner(folder, random, level)
+            graphs, rounded = (graph_runner(folder, random, level, each) for each in GRAPH_PRECISIONS)
             say(f"{shapes.name}, level {level}: sampling")
-            yield _row(peer, shapes, level, random, graphs, tokens)
+            yield _row(peer, shapes, level, random, (graphs, rounded), tokens)
 
 
-def graph_runner(folder: Path, model: Model, level: int) -> OnnxRunner:
-    """The runner that the ONNX backend gives a level, in float32, by graphs written for it into the model's folder."""
+def graph_runner(folder: Path, model: Model, level: int, precision: GraphPrecision) -> OnnxRunner:
+    """The runner that the ONNX backend gives a level, by graphs written for it into the model's folder."""
     prior, weights = model.priors[level], prior_file(level)
     for kind in ("step", "row"):
-        write_prior(prior.config, kind, "fp32", folder / graph_file(kind, level, "fp32"), weights)
-    write_conditions(prior, folder / graph_file("conditions", level, "fp32"), folder / weights)
+        write_prior(prior.config, kind, precision, folder / graph_file(kind, level, precision), weights)
+    conditions = folder / graph_file("conditions", level)
+    if not conditions.is_file():
+        write_conditions(prior, conditions, folder / weights)
     sessions = Sessions(folder, model.config)
-    loaded = LevelSessions(*(sessions.get(kind, level, "fp32") for kind in ("step", "row", "conditions")))
+    loaded = LevelSessions(*(sessions.get(kind, level, precision) for kind in ("step", "row", "conditions")))
     return OnnxRunner(loaded, prior.config, model.config.vocabulary(level), 1)
 
 
-def _row(peer: str, shapes: Shapes, level: int, model: Model, graphs: LevelRunner, tokens: int) -> VersusRow:
+def _row(
+    peer: str,
+    shapes: Shapes,
+    level: int,
+    model: Model,
+    graphs: tuple[LevelRunner, LevelRunner],
+    tokens: int,
+) -> VersusRow:
+    """One level; ``graphs``: in float32, which must say what the others say, and in 8 bits."""
     prior = model.priors[level]
     config = prior.config
     tokens = min(tokens, config.n_ctx)
     theirs = peer_prior(prior, len(model.priors))
     torch_side = TorchBackend(model)
     window = random_window(torch_side, level, 1, 0)
-    runners: list[LevelRunner] = [torch_side.runner(level, 1), graphs]
+    runners: list[LevelRunner] = [torch_side.runner(level, 1), graphs[0]]
     differ = _difference(theirs, config, random_window(torch_side, level, 1, config.n_ctx), runners)
     if not differ <= SAME_WEIGHTS:
         raise BadFormat(
             f"the three give other logits at level {level}, by {differ:.1e}; the weights are not the same"
         )
-    ways: list[Callable[[int], object]] = [lambda count: sample_theirs(theirs, config, window, count)]
-    ways += [lambda count, runner=runner: sample_ours(runner, window, count) for runner in runners]  # type: ignore[misc]
-    peers, eager, exported = rates(ways, tokens)
+    ways: list[Callable[[int], object]] = [partial(sample_theirs, theirs, config, window)]
+    ways += [partial(sample_ours, runner, window) for runner in (*runners, graphs[1])]
+    peers, eager, exported, rounded = rates(ways, tokens)
     return VersusRow(
         peer=peer,
         shapes=shapes.name,
@@ -150,6 +162,8 @@ def _row(peer: str, shapes: Shapes, level: int, model: Model, graphs: LevelRunne
         onnx_tokens_per_second=exported,
         torch_ratio=eager / peers,
         onnx_ratio=exported / peers,
+        int8_tokens_per_second=rounded,
+        int8_ratio=rounded / peers,
     )
 
 

@@ -113,6 +113,7 @@ def test_a_row_of_a_comparison() -> None:
     assert row.logits_differ < 1e-3
     assert row.onnx_ratio * row.peer_tokens_per_second == pytest.approx(row.onnx_tokens_per_second)
     assert row.torch_ratio * row.peer_tokens_per_second == pytest.approx(row.torch_tokens_per_second)
+    assert row.int8_ratio * row.peer_tokens_per_second == pytest.approx(row.int8_tokens_per_second)
     assert said == ["narrow, level 1: writing graphs", "narrow, level 1: sampling"]
 
 
