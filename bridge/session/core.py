@@ -168,6 +168,7 @@ class Session:
 
     def _advance(self) -> None:
         self._jobs.advance()
+        self._handlers.prepare()
 
     def _engine_state(self, state: EngineState, sentence: str) -> None:
         if state is EngineState.RESTARTING:
@@ -186,6 +187,7 @@ class Session:
         if isinstance(report, Ready):
             self._primes.engine_is_back()
             self._jobs.engine_is_back()
+            self._handlers.prepare()
         elif isinstance(report, PrimeReady):
             self._primes.ready(report)
         elif isinstance(report, Failed):

@@ -152,6 +152,7 @@ class Handlers:
             ready = self._desk.engine_ready()
             names = StyleList(ready.artists, ready.genres, ready.genre_words)
             self._style = names.choose(str(call.values[0]))
+            self.prepare()
         self._echo(call, peer, self._style.name, self._style.index)
 
     def _styles(self, call: Call, peer: Peer) -> None:
@@ -181,6 +182,7 @@ class Handlers:
         """Take the words on, tell everybody, and say what the loaded model makes of them."""
         sheet.check()
         self._lyrics = sheet
+        self.prepare()
         self._desk.notices.publish("/segue/lyrics", sheet.text, also=peer)
         try:
             ready = self._desk.engine_ready()
@@ -194,6 +196,7 @@ class Handlers:
         before = self._settings
         if call.values:
             self._settings = before.with_value(name, call.values[0])
+            self.prepare()
         self._echo(call, peer, getattr(self._settings, name))
         self._publish_changes(before, besides=name)
 
@@ -233,6 +236,11 @@ class Handlers:
         desk.notices.done(peer, call.request_tag, GENERATE, job.id)
         desk.jobs.add(job)
         self._publish_changes(before)
+
+    def prepare(self) -> None:
+        """Something changed that the next take depends on."""
+        desk = self._desk
+        desk.jobs.prepare(self._settings, desk.primes.current, self._style.style, self._lyrics.text)
 
     def _cancel(self, call: Call, peer: Peer) -> None:
         job = self._desk.jobs.cancel(str(call.values[0]) if call.values else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from engine.host.protocol import (
     JobCancelled,
     JobFailed,
     JobState,
+    Prepare,
     Ready,
     TakeDone,
 )
@@ -114,6 +116,24 @@ class JobBook:
         self._queue.append(job)
         self._announce(job)
         self.advance()
+
+    def prepare(self, settings: Settings, prime: Prime | None, style: Style, lyrics: str) -> None:
+        """Tell the engine what the next job will probably be, so that it can begin; what is wrong is said later."""
+        ready = self._engine_ready()
+        if ready is None or prime is None or not prime.settled.is_set() or prime.error is not None:
+            return
+        with contextlib.suppress(ValidationError, SegueError):
+            request = build_request(
+                settings,
+                model=ready.model,
+                rate=ready.rate,
+                prime=prime.ref,
+                bpm=prime.bpm,
+                style=style,
+                seconds=None,
+                lyrics=lyrics,
+            )
+            self._send(Prepare(request=request, takes=settings.takes))
 
     def advance(self) -> None:
         """Start the next job if the engine is free, ready, and the job's prime is read."""

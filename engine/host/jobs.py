@@ -27,6 +27,7 @@ from engine.take.take import REQUEST, TAKE, read_record
 if TYPE_CHECKING:
     from engine.backends.protocol import Backend
     from engine.sampling import Start
+    from engine.sampling.warm import WarmStart
 
 __all__ = [
     "SIDE_BY_SIDE",
@@ -69,6 +70,7 @@ def run_request(
     on_event: Callable[[JobEvent], None] = tell_nobody,
     ring: RingFeeder | None = None,
     previews: bool = True,
+    warm: WarmStart | None = None,
     resume: Sequence[str | Path] = (),
     should_stop: Callable[[], bool] = lambda: False,
     prime: KnownPrime | None = None,
@@ -83,7 +85,7 @@ def run_request(
     finer ones, on the 24-bit grid, so that what is heard of the asked-for fidelity equals the take's file bit for
     bit. ``on_event`` is called from one thread at a time, not always the caller's. ``resume``: folders of takes of
     this request; unfinished ones are gone on with, complete ones are announced again, and takes before the first of
-    them count as made.
+    them count as made. ``warm``: what :func:`engine.sampling.warm_start` began of the first takes.
 
     Raises the named errors of reading the prime, of sampling and of writing; OutOfRange for seeds beyond
     2^31 - 1; Cancelled when ``should_stop()`` turns true. The windows of unfinished takes are then on
@@ -101,6 +103,7 @@ def run_request(
     while index < takes:
         feeder = ring if index == 0 else None
         job.previews = previews and feeder is not None
+        job.warm = warm if not made else None
         if index in complete:
             finished = job.made_before(complete[index], feeder)
         else:
@@ -172,6 +175,7 @@ class _Job:
     known: KnownPrime | None
     place: Path | None
     previews: bool = False  # of the first take of the batch that is being made
+    warm: WarmStart | None = None  # of that batch
 
     def made_before(self, take: Take, ring: RingFeeder | None) -> Iterator[Take]:
         """A take that needs nothing but to be heard."""
@@ -267,7 +271,7 @@ class _Job:
             return
         from engine.sampling import Making, continue_takes
 
-        making = Making(self.chunk_frames, previews=self.previews)
+        making = Making(self.chunk_frames, previews=self.previews, warm=self.warm)
         yield from continue_takes(
             self.model,
             self.request,

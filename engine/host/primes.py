@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,8 @@ _TEMPO_SECONDS = 30.0
 
 @dataclass(frozen=True, eq=False)
 class ShelvedPrime:
-    """A prime ready for use. ``rate``: the file's own, Hz; ``bpm``: estimated, None when nothing repeats."""
+    """A prime ready for use: its top level's codes are known, others perhaps. ``rate``: the file's own, Hz; ``bpm``:
+    estimated, None when nothing repeats."""
 
     known: KnownPrime
     rate: int
@@ -42,16 +44,33 @@ class PrimeShelf:
 
     def take_in(self, backend: Backend, ref: PrimeRef) -> ShelvedPrime:
         """Reads, checks and encodes a prime, or finds it. Raises what :func:`read_prime` raises."""
+        self.begin(backend, ref)
+        return self.complete(backend, ref)
+
+    def begin(self, backend: Backend, ref: PrimeRef) -> ShelvedPrime:
+        """Reads and checks a prime and encodes what the first sound needs, or finds it. Raises as :meth:`take_in`."""
         key = _key(backend, ref)
         found = self._get(key)
         if found is None:
             waveform = read_prime(ref, backend.config.rate)
-            known = KnownPrime(waveform, _encode(backend, waveform))
-            found = ShelvedPrime(known, probe(ref.path).rate, _tempo(waveform))
-            with self._lock:
-                self._kept[key] = found
-                while len(self._kept) > _KEPT:
-                    self._kept.popitem(last=False)
+            with ThreadPoolExecutor(
+                1
+            ) as beside:  # numpy and the model's runtime both compute without the interpreter
+                bpm = beside.submit(_tempo, waveform)
+                codes = _encode(backend, waveform, (backend.config.top,))
+                found = ShelvedPrime(KnownPrime(waveform, codes), probe(ref.path).rate, bpm.result())
+            self._put(key, found)
+        return found
+
+    def complete(self, backend: Backend, ref: PrimeRef) -> ShelvedPrime:
+        """Encodes what :meth:`begin` left out, unless that was done."""
+        found, key = self.begin(backend, ref), _key(backend, ref)
+        known = found.known
+        missing = tuple(level for level in range(backend.config.top) if level not in known.codes)
+        if missing:
+            codes = known.codes | _encode(backend, known.waveform, missing)
+            found = replace(found, known=KnownPrime(known.waveform, codes))
+            self._put(key, found)
         return found
 
     def find(self, backend: Backend, ref: PrimeRef) -> KnownPrime | None:
@@ -61,6 +80,13 @@ class PrimeShelf:
         except (NoFile, PathNotAllowed):
             return None  # the job says what is wrong when it reads the prime
         return None if found is None else found.known
+
+    def _put(self, key: tuple[Any, ...], prime: ShelvedPrime) -> None:
+        with self._lock:
+            self._kept[key] = prime
+            self._kept.move_to_end(key)
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
 
     def _get(self, key: tuple[Any, ...]) -> ShelvedPrime | None:
         with self._lock:
@@ -78,7 +104,9 @@ def _key(backend: Backend, ref: PrimeRef) -> tuple[Any, ...]:
     return (backend.hash, ref, status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def _encode(backend: Backend, waveform: Waveform) -> dict[int, np.ndarray[Any, np.dtype[np.int64]]]:
+def _encode(
+    backend: Backend, waveform: Waveform, levels: tuple[int, ...]
+) -> dict[int, np.ndarray[Any, np.dtype[np.int64]]]:
     """Codes of what sampling with its usual settings uses: the prime's end, in whole top-level tokens."""
     from engine.sampling.plan import prime_context
 
@@ -86,7 +114,7 @@ def _encode(backend: Backend, waveform: Waveform) -> dict[int, np.ndarray[Any, n
     hop = config.hops[config.top]
     tokens = min(waveform.frames // hop, prime_context(config, Sampling()))
     used = np.ascontiguousarray(waveform.mono_samples()[waveform.frames - tokens * hop :])
-    return backend.encode(used, tuple(range(config.top + 1)))
+    return backend.encode(used, levels)
 
 
 def _tempo(waveform: Waveform) -> float | None:

@@ -1,7 +1,8 @@
 """The engine process: a loop that takes commands from the bridge's pipe and never dies of one of them.
 
-Four threads: the main one reads the pipe, so that a cancel or the bridge's end is seen at any moment; one
-loads models and makes takes; one takes in primes, also while a take is made; one beats the heart. Importing
+Five threads: the main one reads the pipe, so that a cancel or the bridge's end is seen at any moment; one
+loads models and makes takes; one takes in primes, also while a take is made; one uses the time between jobs; one
+beats the heart. Importing
 this module is cheap; torch is loaded when a model is.
 """
 
@@ -34,6 +35,7 @@ from engine.host.protocol import (
     Generate,
     Heartbeat,
     LoadModel,
+    Prepare,
     PrimeReady,
     Quit,
     Ready,
@@ -42,6 +44,7 @@ from engine.host.protocol import (
     encode,
 )
 from engine.host.running import RunningJob
+from engine.host.spare import SpareTime
 from engine.request import Frozen
 
 if TYPE_CHECKING:
@@ -115,6 +118,7 @@ class EngineHost:
         self._backend: Backend | None = None
         self._model = ""
         self._shelf = PrimeShelf()
+        self._spare = SpareTime(self._shelf)
         self._work: queue.SimpleQueue[LoadModel | RunningJob | None] = queue.SimpleQueue()
         self._primes: queue.SimpleQueue[TakePrime] = queue.SimpleQueue()
         self._jobs: dict[str, RunningJob] = {}
@@ -160,12 +164,16 @@ class EngineHost:
             self._primes.put(command)
         elif isinstance(command, Generate):
             self._enqueue(command)
+        elif isinstance(command, Prepare):
+            if self._backend is not None and self._settled.is_set():
+                self._spare.begin_take(self._backend, command)
         else:
             self._cancel(command)
 
     def _enqueue(self, command: Generate) -> None:
         job = RunningJob(command, self.send, self._sampler)
         self._jobs[command.job] = job
+        self._spare.job_came()
         self._work.put(job)
 
     def _cancel(self, command: Cancel) -> None:
@@ -194,8 +202,9 @@ class EngineHost:
                 self._load_model(item)
                 continue
             self._busy = item.command.job
-            item.run(self._ready_backend, self._shelf)
+            item.run(self._ready_backend, self._shelf, self._spare.head_start)
             self._busy = None
+            self._spare.job_went()
             for name, job in list(self._jobs.items()):
                 if job.over:
                     del self._jobs[name]
@@ -220,6 +229,7 @@ class EngineHost:
                     seconds=time.perf_counter() - started,
                 )
             )
+            self._spare.loaded(self._backend)
         finally:
             self._settled.set()
 
@@ -238,7 +248,8 @@ class EngineHost:
         while True:
             command = self._primes.get()
             try:
-                shelved = self._shelf.take_in(self._ready_backend(), command.prime)
+                backend = self._ready_backend()
+                shelved = self._shelf.begin(backend, command.prime)
             except BaseException as error:
                 self.send(_failed(command.tag, named(error)))
                 continue
@@ -251,6 +262,7 @@ class EngineHost:
                     bpm=shelved.bpm,
                 )
             )
+            self._spare.encode_rest(backend, command.prime)
 
 
 def _failed(tag: str, error: SegueError) -> Failed:

@@ -52,6 +52,14 @@ class Generate(Frozen):
     chunk_frames: Annotated[int, Field(ge=64, le=1 << 20)] = 4096
 
 
+class Prepare(Frozen):
+    """A job like this will probably be asked for: what can be done ahead of it is, when nothing else is to be done."""
+
+    kind: Literal["prepare"] = "prepare"
+    request: Request
+    takes: Annotated[int, Field(ge=1, le=64)] = 1
+
+
 class Cancel(Frozen):
     """Stop a job at the next token chunk; answered by :class:`JobCancelled` or :class:`Failed`."""
 
@@ -163,7 +171,7 @@ class Heartbeat(Frozen):
     busy: str | None = None
 
 
-Command = Annotated[LoadModel | TakePrime | Generate | Cancel | Quit, Field(discriminator="kind")]
+Command = Annotated[LoadModel | TakePrime | Prepare | Generate | Cancel | Quit, Field(discriminator="kind")]
 Report = Annotated[
     Ready | PrimeReady | JobState | TakeDone | JobFailed | JobCancelled | Failed | Heartbeat,
     Field(discriminator="kind"),

@@ -21,6 +21,7 @@ from engine.take import discard, recover
 
 if TYPE_CHECKING:
     from engine.backends.protocol import Backend
+    from engine.sampling.warm import WarmStart
 
 log = logging.getLogger("segue.engine")
 
@@ -62,7 +63,12 @@ class RunningJob:
         """Whether it has ended and nothing of it waits for the ring any more."""
         return self._ended and (self._feeder is None or not self._feeder.alive)
 
-    def run(self, backend: Callable[[str], Backend], shelf: PrimeShelf) -> None:
+    def run(
+        self,
+        backend: Callable[[str], Backend],
+        shelf: PrimeShelf,
+        head_start: Callable[[], WarmStart | None],
+    ) -> None:
         """Makes the takes and reports how it ended, whatever happens."""
         command = self.command
         try:
@@ -79,6 +85,7 @@ class RunningJob:
                 on_event=self._event,
                 ring=self._feeder,
                 previews=command.previews,
+                warm=head_start(),
                 resume=self._resumable(),
                 should_stop=self._stop.is_set,
                 prime=None if reference is None else shelf.find(model, reference),
