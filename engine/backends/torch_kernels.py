@@ -23,8 +23,12 @@ from engine.prior.patterns import Kind
 from engine.prior.transformer import Linear
 
 MOST_LANES = 16  # of a tile: the fewest rows that tensor cores multiply
-OUTPUTS, INPUTS = 16, 128  # of a tile of a matrix
-TILE_NUMBERS = 8192  # keys or values that one program holds at once, in numbers
+OUTPUTS = (
+    16  # columns that a program makes: few, so that there are programs enough to keep a whole GPU reading
+)
+TILE_BYTES = 512  # of a column that it reads at once, and half of what it reads of a lane
+KEPT_NUMBERS = 16384  # of keys, and of values, that a program of the attention reads at once
+LINEAR_WARPS, LINEAR_STAGES, ATTEND_WARPS = 4, 4, 8
 
 
 @triton.jit
@@ -138,17 +142,28 @@ def attend_kernel(
         seen = places < count
         tile = base + (begin + places)[:, None] * size + at[None, :]
         shown = seen[:, None] & real[None, :]
-        scores = tl.sum(tl.load(keys + tile, mask=shown, other=0.0).to(tl.float32) * query[None, :], 1)
+        looked = tl.load(keys + tile, mask=shown, other=0.0)
+        read = tl.load(values + tile, mask=shown, other=0.0)  # on its way while the scores are made
+        scores = tl.sum(looked.to(tl.float32) * query[None, :], 1)
         scores = tl.where(seen, scores, float("-inf"))
         most = tl.maximum(largest, tl.max(scores, 0))
         weights = tl.exp(scores - most)
         shrink = tl.exp(largest - most)
-        read = tl.load(values + tile, mask=shown, other=0.0).to(tl.float32)
-        found = found * shrink + tl.sum(weights[:, None] * read, 0)
+        found = found * shrink + tl.sum(weights[:, None] * read.to(tl.float32), 0)
         total = total * shrink + tl.sum(weights, 0)
         largest = most
     found = tl.where(total > 0, found / tl.maximum(total, 1e-30), 0.0)
     tl.store(y + lane * width + head * size + at, found.to(y.dtype.element_ty), mask=real)
+
+
+def tile_inputs(weight_bytes: int, x_bytes: int) -> int:
+    """Inputs that a program multiplies at once, by the sizes of a weight's number and of an input's."""
+    return min(TILE_BYTES // weight_bytes, 2 * TILE_BYTES // x_bytes)
+
+
+def tile_slots(size: int) -> int:
+    """Positions that the attention reads at once, of heads of ``size`` (a power of two)."""
+    return max(1, min(KEPT_NUMBERS // size, 128))
 
 
 class FusedOperations(PlainOperations):
@@ -177,7 +192,9 @@ class FusedOperations(PlainOperations):
             lanes, n_out, *strides,
             n_in=n_in, epsilon=0.0 if norm is None else norm.eps,
             SCALED=eight, NORMED=norm is not None, GELU=gelu, ADDED=residual is not None,
-            LANES=MOST_LANES, INPUTS=INPUTS, OUTPUTS=OUTPUTS, num_warps=4, num_stages=3,
+            LANES=MOST_LANES, INPUTS=tile_inputs(part.weight.element_size(), x.element_size()),
+            OUTPUTS=OUTPUTS,
+            num_warps=LINEAR_WARPS, num_stages=LINEAR_STAGES,
         )  # fmt: skip
         return y
 
@@ -191,7 +208,6 @@ class FusedOperations(PlainOperations):
             projected.contiguous(), keys, values, here.position, y, size**-0.5,
             KIND=int(cache.kind), heads=heads, size=size, block_ctx=cache.block_ctx,
             blocks=cache.keys.shape[3] if cache.kind is Kind.COLUMN else 1,
-            slots=slots, SIZE=padded, SLOTS=max(1, min(TILE_NUMBERS // padded, 128)),
-            num_warps=4,
+            slots=slots, SIZE=padded, SLOTS=tile_slots(padded), num_warps=ATTEND_WARPS,
         )  # fmt: skip
         return y

@@ -22,6 +22,8 @@ from engine.prior.int8 import quantise
 from tests.backends.priors import DEPTHS, FORMS, form_prior
 
 ROOT = Path(__file__).resolve().parents[2]
+BYTES = {"*fp16": 2, "*bf16": 2, "*fp32": 4}
+SHARED = 99 * 1024  # bytes of shared memory that a program may have on every GPU from Ampere on
 TRITON = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="needs Triton (pip install triton)"
 )
@@ -126,12 +128,14 @@ def test_kernels_compile_for_gpus_that_are_not_here(architecture: int, numbers: 
         signature |= {"weight": "*i8" if eight else numbers, "scale": "*fp32" if eight else numbers}
         constants = {
             "n_in": 1920, "epsilon": 1e-5, "SCALED": eight, "NORMED": True, "GELU": True, "ADDED": True,
-            "LANES": kernels.MOST_LANES, "INPUTS": kernels.INPUTS, "OUTPUTS": kernels.OUTPUTS,
+            "LANES": kernels.MOST_LANES, "OUTPUTS": kernels.OUTPUTS,
+            "INPUTS": kernels.tile_inputs(1 if eight else BYTES[numbers], BYTES[numbers]),
         }  # fmt: skip
         ordered = {name: signature[name] for name in kernels.linear_kernel.arg_names if name in signature}
-        assert triton.compile(ASTSource(kernels.linear_kernel, ordered, constants), target=target).asm[
-            "cubin"
-        ]
+        options = {"num_warps": kernels.LINEAR_WARPS, "num_stages": kernels.LINEAR_STAGES}
+        source = ASTSource(kernels.linear_kernel, ordered, constants)
+        done = triton.compile(source, target=target, options=options)
+        assert done.asm["cubin"] and done.metadata.shared <= SHARED
     for kind, heads, size, block_ctx, blocks, slots in (
         (0, 2, 256, 102, 1, 6528), (1, 8, 150, 64, 1, 64), (2, 1, 480, 64, 128, 8192), (3, 8, 150, 64, 1, 128),
         (6, 8, 150, 64, 1, 512), (7, 2, 256, 102, 1, 448),
@@ -141,11 +145,11 @@ def test_kernels_compile_for_gpus_that_are_not_here(architecture: int, numbers: 
         signature |= {"position": "*i64", "y": numbers, "softmax_scale": "fp32"}
         constants = {
             "KIND": kind, "heads": heads, "size": size, "block_ctx": block_ctx, "blocks": blocks, "slots": slots,
-            "SIZE": padded, "SLOTS": kernels.TILE_NUMBERS // padded,
+            "SIZE": padded, "SLOTS": kernels.tile_slots(padded),
         }  # fmt: skip
-        assert triton.compile(ASTSource(kernels.attend_kernel, signature, constants), target=target).asm[
-            "cubin"
-        ]
+        source = ASTSource(kernels.attend_kernel, signature, constants)
+        done = triton.compile(source, target=target, options={"num_warps": kernels.ATTEND_WARPS})
+        assert done.asm["cubin"] and done.metadata.shared <= SHARED
 
 
 @pytest.mark.gpu
