@@ -91,7 +91,7 @@ class Memory(Frozen):
 
 
 class FlatRow(Frozen):
-    """A long take of one level: median time of a token in the ``early`` and in the ``late`` window, counted from 1."""
+    """A long take of one level: time of a token in the ``early`` and in the ``late`` window, counted from 1."""
 
     level: int
     windows: int

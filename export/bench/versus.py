@@ -120,7 +120,8 @@ def graph_runner(folder: Path, model: Model, level: int, precision: GraphPrecisi
     if not conditions.is_file():
         write_conditions(prior, conditions, folder / weights)
     sessions = Sessions(folder, model.config)
-    loaded = LevelSessions(*(sessions.get(kind, level, precision) for kind in ("step", "row", "conditions")))
+    step, row = (sessions.get(kind, level, precision) for kind in ("step", "row"))
+    loaded = LevelSessions(step, row, sessions.get("conditions", level, "fp32"))
     return OnnxRunner(loaded, prior.config, model.config.vocabulary(level), 1)
 
 

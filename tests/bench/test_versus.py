@@ -121,7 +121,7 @@ def test_a_row_of_a_comparison() -> None:
 def test_other_weights_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     def other(prior: Any, levels: int) -> Any:
         theirs = peer_prior(prior, levels)
-        theirs.prior.transformer._attn_mods[0].mlp.c_fc.weight.data += 1.0
+        theirs.prior.transformer._attn_mods[0].mlp.c_fc.weight.data *= 3.0
         return theirs
 
     monkeypatch.setattr(versus, "peer_prior", other)
