@@ -85,7 +85,7 @@ def _table(checks: list[Any]) -> Table:
             row["precision"],
             f"{row['logits']:.1e}",
             f"{row['tokens_alike']} of {row['tokens']}",
-            f"{row['bits']:.4f}",
+            f"{row['bits']:.5f}",
             f"{row['step_us']:.0f} µs",
             "" if row["codes_alike"] is None else f"{100 * row['codes_alike']:.2f} %",
             "" if row["samples"] is None else f"{row['samples']:.1e}",

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from engine.backends import SAMPLING_THREADS
-from engine.backends.onnx_weights import GRAPH_PRECISIONS, GraphPrecision
-from engine.backends.protocol import Backend
 from engine.errors import NoMemory
 from engine.store import model_folder, read_config
 from engine.store.files import CODEC_FILE, GRAPHS_FILE, prior_file
 from engine.store.home import INT8, named_precision, split_precision
 
+if TYPE_CHECKING:
+    from engine.backends.protocol import Backend
+
 Wanted = Literal["auto", "torch", "onnx"]
-_GRAPH_COPIES = (
-    3  # of a level's weights: one that its step and row graph share, and one of each, packed for speed
-)
-_PRECISIONS: dict[str, GraphPrecision] = {precision: precision for precision in GRAPH_PRECISIONS}
+_GRAPH_COPIES = 3  # of the weights: one that step and row graphs share, and one of each, packed for speed
 OLDEST_RUNTIME = (1, 22)  # the first with 8-bit matrices on the processor
 _LOADED_AT_ONCE = 1 << 30  # bytes; of a model that needs more, a level is loaded when it is first wanted
 _log = logging.getLogger(__name__)
@@ -50,9 +48,10 @@ def open_backend(name: str, wanted: Wanted = "auto", threads: int = SAMPLING_THR
             _log.warning("8 bits are for ONNX graphs; torch runs %s in single precision", name)
         return _torch(name, threads)
     from engine.backends.onnx_backend import OnnxBackend
+    from engine.backends.onnx_weights import GRAPH_PRECISIONS
 
     need = _require_room(name)
-    backend = OnnxBackend(folder, _PRECISIONS.get(named or ""))
+    backend = OnnxBackend(folder, next((own for own in GRAPH_PRECISIONS if own == named), None))
     if need <= _LOADED_AT_ONCE:
         backend.load()
     return backend

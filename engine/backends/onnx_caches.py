@@ -100,18 +100,19 @@ class WindowCaches:
         layers = len(new)
         return new.reshape(layers, self.lanes, -1, 2, self.heads, self.d).transpose(0, 3, 1, 4, 2, 5)
 
-    def put(self, first: int, new: Mapping[str, Array]) -> None:
-        """Store the positions of one row from ``first`` on, split: [L, 2, N, H, length, D] by cache name.
+    def row_places(self, column: int, before: int, length: int) -> Array:
+        """Where ``length`` positions from ``column`` on of a row are kept for the row after it, a view
+        [L, 2, N, H, length, D]; ``before``: see :meth:`given`. Places that are not known yet may hold anything."""
+        return self.previous[0 if before else 1][..., column : column + length, :]
 
-        What lies beyond a cache's end is left out. Places of a row that are not known yet may hold anything.
+    def put(self, first: int, new: Mapping[str, Array]) -> None:
+        """Store positions from ``first`` on in caches of the whole window: [L, 2, N, H, length, D] by cache name.
+
+        What lies beyond a cache's end is left out.
         """
-        row, column = divmod(first, self.config.shape.block_ctx)
         for name, values in new.items():
-            if name == NAMES[Kind.PREVIOUS_ROW]:
-                self.previous[row % 2][..., column : column + values.shape[-2], :] = values
-            else:
-                held = self.arrays[name][..., first : first + values.shape[-2], :]
-                held[:] = values[..., : held.shape[-2], :]
+            held = self.arrays[name][..., first : first + values.shape[-2], :]
+            held[:] = values[..., : held.shape[-2], :]
 
 
 def masks(config: PriorConfig, length: int) -> dict[str, Array]:

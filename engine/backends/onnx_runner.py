@@ -54,6 +54,7 @@ class GraphState:
         self.inputs |= {f"mask_{name}": mask for name, mask in self.masks.items()}
         self.news = caches.news(length)
         self.split = {name: caches.split(new) for name, new in self.news.items()}
+        self.row_kept = self.split.pop(NAMES[Kind.PREVIOUS_ROW], None)
         self._passes: dict[tuple[int, int], Pass] = {}
 
     def add(self, inputs: dict[str, NDArray[Any]]) -> None:
@@ -96,8 +97,16 @@ class GraphState:
             for place, layer in enumerate(new):
                 bind(binding.bind_output, f"new_{name}.{place}", layer)
         bind(binding.bind_output, "logits", self.logits)
-        run = self.session.run_with_iobinding
-        return lambda: run(binding)
+        run, kept = self.session.run_with_iobinding, self.row_kept
+        if kept is None:
+            return lambda: run(binding)
+        places = self.caches.row_places(column, before, self.length)
+
+        def run_and_keep() -> None:
+            run(binding)
+            np.copyto(places, kept)
+
+        return run_and_keep
 
 
 class OnnxRunner:
