@@ -167,7 +167,8 @@ def tile_slots(size: int) -> int:
 
 
 class FusedOperations(PlainOperations):
-    """Operations by these kernels, for up to 16 lanes; more fall back on torch's own."""
+    """Operations by these kernels. Matrices of half precision are torch's own from 17 lanes on, where its libraries do
+    as well; those of 8 bits are read once for every 16 lanes, which is less than to write them out in 16 bits."""
 
     def linear(
         self,
@@ -178,9 +179,13 @@ class FusedOperations(PlainOperations):
         residual: Tensor | None = None,
     ) -> Tensor:
         """See :class:`engine.backends.torch_steps.Operations`."""
+        eight = isinstance(part, Int8Linear)
+        if x.shape[0] > MOST_LANES and eight:
+            added = [None] * x.shape[0] if residual is None else residual.split(MOST_LANES)
+            rows = zip(x.split(MOST_LANES), added, strict=False)
+            return torch.cat([self.linear(part, some, norm, gelu, also) for some, also in rows])
         if not isinstance(part, Linear | Int8Linear) or x.shape[0] > MOST_LANES:
             return super().linear(part, x, norm, gelu, residual)
-        eight = isinstance(part, Int8Linear)
         lanes, n_in = x.shape
         n_out = part.weight.shape[0 if eight else 1]
         strides = (1, n_in) if eight else (n_out, 1)

@@ -159,7 +159,7 @@ def test_kernels_compile_for_gpus_that_are_not_here(architecture: int, numbers: 
 def test_kernels_compute_what_torch_does(
     form: str, dtype: torch.dtype, weights: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every kind, lanes 1 to 16, both kinds of weights; and the choice takes them."""
+    """Every kind, lanes 1 to 35, both kinds of weights; and the choice takes them."""
     from engine.backends.torch_kernels import MOST_LANES, FusedOperations
 
     prior = form_prior(form, residual_scale=False).to("cuda")
@@ -167,7 +167,7 @@ def test_kernels_compute_what_torch_does(
         quantise(prior)
     for parameter in prior.parameters():
         parameter.data = parameter.data.to(dtype)
-    for lanes in (1, 2, 5, MOST_LANES):
+    for lanes in (1, 2, 5, MOST_LANES, 2 * MOST_LANES + 3):
         assert difference(prior, FusedOperations(), lanes) < TOLERANCES[dtype]
     assert type(operations_for(prior)) is FusedOperations, caplog.text
 
