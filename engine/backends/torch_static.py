@@ -22,6 +22,7 @@ from engine.backends.torch_graphs import Graphed, new_pool
 from engine.backends.torch_runner import TorchRunner
 from engine.backends.torch_steps import Operations, PlainOperations, begin_window, make_state, step_logits
 from engine.errors import BadFormat, OutOfRange
+from engine.prior.config import PriorConfig
 from engine.prior.prior import Prior
 from engine.request import LevelSampling
 from engine.store.config import ModelConfig
@@ -53,6 +54,20 @@ class ChunkState:
             threshold=torch.ones(1, dtype=torch.float64, device=device),
             logits=torch.zeros(lanes, bins, dtype=torch.float32, device=device),
         )
+
+
+def static_bytes(config: PriorConfig, lanes: int, number_bytes: int) -> int:
+    """Bytes that a runner keeps on the device beside weights and caches; ``number_bytes``: 4, or 2 in half precision.
+
+    To be reserved by whoever plans a device's memory: of every level, since captured levels stay and overlap.
+    """
+    told = (
+        config.upper is not None or (config.artists and config.time is not None) or config.pulse is not None
+    )
+    conditions = lanes * config.width * ((config.ctx if told else 0) + 1) * number_bytes
+    table = 0 if number_bytes == 4 else config.bins * config.width * 4
+    chunk = CHUNK * lanes * (8 + 8) + lanes * config.bins * 4
+    return conditions + table + chunk + lanes * 8 + 4 * 8  # ids; position, count, temperature and threshold
 
 
 class Pending:

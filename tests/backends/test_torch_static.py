@@ -16,7 +16,7 @@ from engine.backends.protocol import Codes, LevelRunner, WindowInput
 from engine.backends.torch_backend import TorchBackend, keep_precision
 from engine.backends.torch_graphs import SWITCH, GraphMisuse
 from engine.backends.torch_runner import TorchRunner
-from engine.backends.torch_static import CHUNK, StaticRunner
+from engine.backends.torch_static import CHUNK, StaticRunner, static_bytes
 from engine.errors import BadFormat, OutOfRange
 from engine.prior.int8 import quantise
 from engine.prior.prior import Prior
@@ -231,6 +231,20 @@ def test_a_captured_step_uses_its_own_device_and_no_value(
             chunk.logits + torch.zeros(2, BINS)
         with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta tensors"):
             state.position.item()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_runner_keeps_is_known_beforehand(form: str, dtype: torch.dtype, config: ModelConfig) -> None:
+    prior = form_prior(form).to(dtype)
+    runner = StaticRunner(prior, config, 3)
+    state = runner.state
+    held = [state.position, state.ids, state.start, state.added, state.table, *vars(runner.chunk).values()]
+    weights = {parameter.untyped_storage().data_ptr() for parameter in prior.parameters()}
+    kept = [tensor for tensor in held if tensor is not None]
+    own = [tensor for tensor in kept if tensor.untyped_storage().data_ptr() not in weights]
+    found = sum(tensor.numel() * tensor.element_size() for tensor in own)
+    assert static_bytes(prior.config, 3, dtype.itemsize) == found
 
 
 def test_the_backend_keeps_eager_steps_on_a_cpu(tmp_path: Path) -> None:
