@@ -134,7 +134,8 @@ class LevelSampling(Frozen):
 class Sampling(Frozen):
     """Sampling of the three levels: ``bottom`` is level 0, ``top`` level 2."""
 
-    bottom: LevelSampling = LevelSampling()
+    # Side by side: no worse to the ear where windows meet, and several times as fast (`segue seams`).
+    bottom: LevelSampling = LevelSampling(strand=1)
     middle: LevelSampling = LevelSampling()
     top: LevelSampling = LevelSampling(hop_fraction=0.25)  # more context where the music is decided
 
