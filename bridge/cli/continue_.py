@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.take import Take
 
 MIN_CHUNK, MAX_CHUNK = 64, 1 << 20
+MAX_LANES = 64
 
 
 @click.command("continue")
@@ -50,6 +51,15 @@ MIN_CHUNK, MAX_CHUNK = 64, 1 << 20
     "--chunk", type=int, default=4096, show_default=True, help="Frames of audio per step; changes no sample."
 )
 @click.option(
+    "--lanes",
+    type=int,
+    default=None,
+    help="Windows and takes sampled in step; changes no sample. [default: 8, or as many as there are takes]",
+)
+@click.option(
+    "--exact", is_flag=True, help="Sample every window after the one before it, as in the paper: slower."
+)
+@click.option(
     "--plots", is_flag=True, help="Draw prime and continuation into each take's folder (picture.png)."
 )
 @json_option
@@ -59,6 +69,7 @@ def continue_(
     model: str | None,
     out: Path | None,
     chunk: int,
+    lanes: int | None,
     plots: bool,
     as_json: bool,
     **shape: Any,
@@ -68,7 +79,7 @@ def continue_(
     An audio file is encoded; a take goes on from its codes.
     """
     wish = wish_of(resolved(riff), model=model, **shape)
-    _check_takes(takes, chunk)
+    _check_takes(takes, chunk, lanes)
     parent = checked_source(wish)
     backend = loaded(model_of(model, parent), as_json)
     asked = wanted(wish, backend, parent)
@@ -78,6 +89,7 @@ def continue_(
         takes_folder(out),
         takes=takes,
         chunk=chunk,
+        lanes=lanes,
         prime=asked.prime,
         quiet=as_json,
     )
@@ -99,11 +111,13 @@ def continue_(
             click.echo(f"{pictures[take.folder]}")
 
 
-def _check_takes(takes: int, chunk: int) -> None:
+def _check_takes(takes: int, chunk: int, lanes: int | None) -> None:
     if not 1 <= takes <= MAX_TAKES:
         raise OutOfRange(f"--takes is {takes}; it must be from 1 to {MAX_TAKES}")
     if not MIN_CHUNK <= chunk <= MAX_CHUNK:
         raise OutOfRange(f"--chunk is {chunk}; it must be from {MIN_CHUNK} to {MAX_CHUNK} frames")
+    if lanes is not None and not 1 <= lanes <= MAX_LANES:
+        raise OutOfRange(f"--lanes is {lanes}; it must be from 1 to {MAX_LANES}")
 
 
 def _picture(take: Take, name: str) -> Path:

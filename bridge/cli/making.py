@@ -61,10 +61,11 @@ def make(
     *,
     takes: int = 1,
     chunk: int = 4096,
+    lanes: int | None = None,
     prime: KnownPrime | None = None,
     quiet: bool = False,
 ) -> list[Take]:
-    """The takes of a request, filed under ``folder``."""
+    """The takes of a request, filed under ``folder``; ``lanes``: windows sampled in step, None for as many as usual."""
     from engine.host.jobs import run_request
 
     with bar(takes, quiet) as tell:
@@ -74,6 +75,7 @@ def make(
             folder=folder,
             takes=takes,
             chunk_frames=chunk,
+            lanes=lanes,
             on_event=lambda event: tell(event, 0),
             prime=prime,
         )

@@ -19,6 +19,7 @@ from engine.request import (
     Mode,
     PrimeRef,
     Request,
+    Sampling,
     SongPosition,
     Style,
     StyleChange,
@@ -39,7 +40,8 @@ DEFAULT_MODEL = "starter"
 class Wish:
     """The options that shape a request. ``source``: an audio file, a take's folder, or None for nothing.
 
-    ``seed`` None takes a fresh one; ``model`` None the one a take was made with, else the starter.
+    ``seed`` None takes a fresh one; ``model`` None the one a take was made with, else the starter; ``exact``: every
+    window is sampled after the one before it.
     """
 
     source: Path | None = None
@@ -57,6 +59,7 @@ class Wish:
     fidelity: str = str(Fidelity.FULL)
     model: str | None = None
     lyrics: Words | None = None
+    exact: bool = False
 
 
 def wish_of(source: Path | None, *, lyrics: str = "", **options: Any) -> Wish:
@@ -161,9 +164,16 @@ def _request(
         lyrics=words.lyrics,
         lyric_times=words.lyric_times,
         song=_song(wish, backend, parent, before + length.frames / config.rate),
+        sampling=exact_sampling(Sampling()) if wish.exact else Sampling(),
         seed=fresh_seed() if wish.seed is None else wish.seed,
         fidelity=Fidelity(wish.fidelity),
     )
+
+
+def exact_sampling(usual: Sampling) -> Sampling:
+    """The same sampling with every window after the one before it, as in the paper."""
+    levels = {name: getattr(usual, name).model_copy(update={"strand": None}) for name in ("bottom", "middle")}
+    return usual.model_copy(update=levels)
 
 
 def model_of(asked: str | None, parent: Take | None) -> str:

@@ -39,8 +39,9 @@ TERMINAL = frozenset({"done", "failed", "cancelled"})
 class Playback(Protocol):
     """What jobs need of the player (bridge/session/playback.py)."""
 
-    def open(self, job: str, frames: int, rate: int, fidelity: str) -> str:
-        """Make the ring of a job's first take, unless there is one; returns its name."""
+    def open(self, job: str, frames: int, rate: int, kind: str) -> str:
+        """Make the ring of a job's first take, unless there is one; returns its name. ``kind``: jobs of one kind are
+        made at one pace."""
 
     def written(self, job: str) -> int:
         """Frames of the continuation that the engine has put into the job's ring."""
@@ -178,7 +179,8 @@ class JobBook:
         job.takes_before = job.takes_done
         ring, given = None, 0
         if job.takes_done == 0:
-            ring = self._playback.open(job.id, request.frames, rate, request.fidelity)
+            kind = f"{request.fidelity} x {job.settings.takes}"
+            ring = self._playback.open(job.id, request.frames, rate, kind)
             given = self._playback.written(job.id)
         self._send(
             Generate(

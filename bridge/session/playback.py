@@ -38,7 +38,7 @@ class Track:
     job: str
     ring: Ring
     frames: int
-    fidelity: str
+    kind: str
     prebuffer: Prebuffer
     playing: bool = False
     learned: bool = False
@@ -72,16 +72,17 @@ class Player:
         track = next(iter(self._tracks.values()), None)
         return track.ring.fill / track.ring.rate if track else 0.0
 
-    def open(self, job: str, frames: int, rate: int, fidelity: str) -> str:
-        """Make the ring of a job's first take, unless there is one; returns its name."""
+    def open(self, job: str, frames: int, rate: int, kind: str) -> str:
+        """Make the ring of a job's first take, unless there is one; returns its name. ``kind``: jobs of one kind are
+        made at one pace."""
         track = self._tracks.get(job)
         if track is None:
             most = QUEUED_CAPACITY if self._tracks else MAX_CAPACITY
             capacity = min(most, max(MIN_CAPACITY, 1 << (frames - 1).bit_length()))
             self._count += 1
             ring = Ring.create(ring_name(f"take{self._count}"), capacity, rate)
-            prebuffer = Prebuffer(frames / rate, time.monotonic(), self._paces.get(fidelity))
-            track = self._tracks[job] = Track(job, ring, frames, fidelity, prebuffer)
+            prebuffer = Prebuffer(frames / rate, time.monotonic(), self._paces.get(kind))
+            track = self._tracks[job] = Track(job, ring, frames, kind, prebuffer)
             if self._ticker is None or self._ticker.done():
                 self._ticker = asyncio.create_task(self._tick())
         return track.ring.name
@@ -148,7 +149,7 @@ class Player:
             track.learned = (
                 True  # (a take longer than its ring may wait for the listener, so its pace says nothing)
             )
-            self._paces[track.fidelity] = track.prebuffer.pace()
+            self._paces[track.kind] = track.prebuffer.pace()
         # (A full ring takes no more until it is played: then waiting on would be waiting for ever.)
         may_start = (
             track.prebuffer.may_start or made >= track.frames or track.ring.fill >= track.ring.capacity
