@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from engine.request import LevelSampling, Style
 from engine.sampling.draw import draw_lanes
 from engine.sampling.noise import uniforms
 from engine.store import ModelConfig, load_model
-from engine.store.folder import Model
 from tests.backends.priors import BINS, FORMS, RATE, form_prior, tokens_of
 from tests.prior.build import ARTISTS, prior_config, tiny_model
 
@@ -261,12 +259,6 @@ def test_precision_is_kept() -> None:
     assert not matmul.allow_bf16_reduced_precision_reduction
 
 
-def on_cuda(model: Model) -> Model:
-    device = torch.device("cuda")
-    priors = {level: prior.to(device) for level, prior in model.priors.items()}
-    return replace(model, codec=model.codec.to(device), priors=priors)
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("form", FORMS)
 def test_captured_steps_give_the_processors_logits_and_draw_its_tokens(
@@ -305,9 +297,10 @@ def test_graphs_and_no_graphs_draw_the_same(config: ModelConfig, monkeypatch: py
 
 
 @pytest.mark.gpu
-def test_levels_overlap_on_the_device_and_keep_their_tokens() -> None:
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+def test_levels_overlap_on_the_device_and_keep_their_tokens(precision: str) -> None:
     """The starter's three levels in threads of their own, captured meanwhile, against one after another."""
-    backend = TorchBackend(on_cuda(load_model("starter@fp16")))
+    backend = TorchBackend(load_model(f"starter@{precision}", device="cuda"))
 
     def run(level: int) -> Codes:
         prior = backend.model.priors[level]
