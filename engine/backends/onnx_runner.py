@@ -41,13 +41,14 @@ class GraphState:
     def __init__(self, session: onnxruntime.InferenceSession, caches: WindowCaches, length: int) -> None:
         self.session, self.caches, self.length = session, caches, length
         self.config, lanes = caches.config, caches.lanes
+        self.block_ctx = self.config.shape.block_ctx  # made anew whenever it is asked for
         self.wanted = {node.name for node in session.get_inputs()}
         self.logits = np.zeros((lanes, self.config.bins), np.float32)
         self.inputs: dict[str, NDArray[Any]] = {}
         self.seen: dict[str, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
-        for name in (NAMES[Kind.ROW], NAMES[Kind.COLUMN], NAMES[Kind.DENSE]):
+        for name in ("rows", "columns", "dense"):
             if f"seen_{name}" in self.wanted:
-                each = lanes * length if name == NAMES[Kind.COLUMN] else lanes
+                each = lanes * length if name == "columns" else lanes
                 self.seen[name] = np.zeros(each, np.int32), np.zeros(1, np.int32)
                 self.inputs |= {f"seen_{name}": self.seen[name][0], f"total_{name}": self.seen[name][1]}
         self.masks = masks(self.config, length)
@@ -63,13 +64,14 @@ class GraphState:
 
     def run(self, first: int) -> None:
         """One pass over the positions from ``first`` on; their keys and values are in the caches after it."""
-        row, column = divmod(first, self.config.shape.block_ctx)
-        before = {NAMES[Kind.ROW]: column, NAMES[Kind.COLUMN]: row, NAMES[Kind.DENSE]: first}
-        for name, (seen, total) in self.seen.items():
-            # A column takes up one of the new positions, a row all of them.
-            last = before[name] + (0 if name == NAMES[Kind.COLUMN] else self.length - 1)
-            seen.fill(last)
-            total.fill(last + 1)
+        row, column = divmod(first, self.block_ctx)
+        # Attention to a column takes up one of the new positions, to a row or to everything all of them.
+        for name, held in (("rows", column), ("columns", row), ("dense", first)):
+            if name in self.seen:
+                seen, total = self.seen[name]
+                last = held if name == "columns" else held + self.length - 1
+                seen.fill(last)
+                total.fill(last + 1)
         if self.masks:
             show(self.masks, self.config, first)
         place = (column, self.caches.before(row))
