@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -20,18 +20,23 @@ _LOOK_SECONDS = 0.1  # how often a waiting thread looks whether it should stop
 
 
 class Pipeline(AbstractContextManager["Pipeline"]):
-    """Runs a scheduler's levels in threads for as long as the context is open.
+    """Runs the levels of schedulers in threads for as long as the context is open.
 
     :meth:`reports` yields what happened, one list per quantum; an empty one says that codes were settled.
     """
 
-    def __init__(self, scheduler: Scheduler, should_stop: Callable[[], bool] = lambda: False) -> None:
-        self._scheduler, self._should_stop = scheduler, should_stop
+    def __init__(
+        self, schedulers: Sequence[Scheduler], should_stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._should_stop = should_stop
         self._changed = threading.Condition()
         self._stopped = False
         self._reports: queue.Queue[list[TakeEvent] | BaseException | None] = queue.Queue(_WAITING)
         self._threads = [
-            threading.Thread(target=self._run, args=(level,), name=f"segue-level-{level}", daemon=True)
+            threading.Thread(
+                target=self._run, args=(scheduler, level), name=f"segue-level-{level}", daemon=True
+            )
+            for scheduler in schedulers
             for level, state in scheduler.levels.items()
             if not state.finished
         ]
@@ -68,21 +73,19 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             else:
                 yield report
 
-    def _run(self, level: int) -> None:
-        state = self._scheduler.levels[level]
+    def _run(self, scheduler: Scheduler, level: int) -> None:
+        state = scheduler.levels[level]
         try:
             while not self._stopped and not state.finished:
-                if self._wait_for(level):
-                    self._tell(list(self._scheduler.work(level)))
+                if self._wait_for(scheduler, level):
+                    self._tell(list(scheduler.work(level)))
             self._tell(None)
         except BaseException as error:
             self._tell(error)
 
-    def _wait_for(self, level: int) -> bool:
+    def _wait_for(self, scheduler: Scheduler, level: int) -> bool:
         with self._changed:
-            return self._changed.wait_for(
-                lambda: not self._stopped and self._scheduler.ready(level), _LOOK_SECONDS
-            )
+            return self._changed.wait_for(lambda: not self._stopped and scheduler.ready(level), _LOOK_SECONDS)
 
     def _tell(self, report: list[TakeEvent] | BaseException | None) -> None:
         with self._changed:

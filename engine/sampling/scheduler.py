@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +23,7 @@ from engine.sampling.warm import WarmStart
 
 QUANTUM = 64  # token steps a level makes before its codes are shown to the others
 LANES = 8  # windows of all takes that are sampled in step, unless told otherwise
+WORTH = 4  # windows that a strand's beginning waits for: fewer together cost nearly as much as so many
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +49,26 @@ class TakeInput:
     done: Mapping[int, Codes] = field(default_factory=dict)
 
 
-@dataclass(eq=False)
 class PrimeAudio:
-    """The prime's samples float32 [frames], a whole number of tokens, and the ``seconds`` that encoding took so far."""
+    """The prime's samples float32 [frames], a whole number of tokens; each level is encoded once, by who comes first.
 
-    samples: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
-    seconds: float = 0.0
+    ``seconds``: time that encoding took so far.
+    """
+
+    def __init__(self, samples: NDArray[np.float32] | None = None) -> None:
+        self.samples = np.zeros(0, np.float32) if samples is None else samples
+        self.seconds = 0.0
+        self._codes: dict[int, Codes] = {}
+        self._locks: dict[int, threading.Lock] = defaultdict(threading.Lock)
 
     def encode(self, backend: Backend, level: int) -> Codes:
         """Its codes of one level, int64 [tokens]."""
-        started = time.perf_counter()
-        codes = backend.encode(self.samples, (level,))[level]
-        self.seconds += time.perf_counter() - started
-        return codes
+        with self._locks[level]:
+            if level not in self._codes:
+                started = time.perf_counter()
+                self._codes[level] = backend.encode(self.samples, (level,))[level]
+                self.seconds += time.perf_counter() - started
+            return self._codes[level]
 
 
 TakeEvent = tuple[int, PrimeEncoded | WindowDone | KeptCodes]
@@ -80,8 +90,10 @@ class Scheduler:
         lanes: int = LANES,
         prime: PrimeAudio | None = None,
         warm: WarmStart | None = None,
+        first: int = 0,
     ) -> None:
         self.backend, self.plan, self.setting, self.takes = backend, plan, setting, tuple(takes)
+        self.numbers = range(first, first + len(self.takes))  # of the takes in events
         self.lanes = max(lanes, len(self.takes))
         self.prime, self.warm = prime or PrimeAudio(), warm
         self.levels = {level: self._restore(level) for level in range(plan.lowest, len(plan.windows))}
@@ -115,22 +127,36 @@ class Scheduler:
         """
         for level, state in self.levels.items():
             yield from self._kept(level, state.kept_before(self.plan.known[level]))
-            for take, windows in enumerate(chosen):
+            for take, windows in zip(self.numbers, chosen, strict=False):
                 yield from ((take, window) for window in windows if window.level == level)
             if state.finished:
                 yield from self._kept(level, state.kept_after())
 
     def _kept(self, level: int, part: tuple[int, int]) -> Iterator[TakeEvent]:
         if part[0] < part[1]:
-            for take, codes in enumerate(self.levels[level].codes):
+            for take, codes in zip(self.numbers, self.levels[level].codes, strict=True):
                 yield take, KeptCodes(level, part[0], codes[slice(*part)].copy())
 
     def ready(self, level: int) -> bool:
-        """Whether a quantum of the level can be made now."""
+        """Whether a quantum of the level can, and should, be made now."""
         state = self.levels[level]
-        return bool(state.unencoded or state.group) or any(
-            self._can_begin(state.windows[i]) for i in state.waiting
-        )
+        return bool(state.unencoded or state.group or self._together(level))
+
+    def _together(self, level: int) -> list[Window]:
+        """The windows to begin now: the first that can be, and those that go on in step with it.
+
+        A window that sees the one before it goes on at once. One that begins a strand waits for a few others, for
+        as long as the level above can still make more of them possible.
+        """
+        state = self.levels[level]
+        ready = [state.windows[index] for index in state.waiting if self._can_begin(state.windows[index])]
+        if not ready:
+            return []
+        room = max(1, self.lanes // len(self.takes))
+        together = [window for window in ready if window.shape == ready[0].shape][:room]
+        upper = self.levels.get(level + 1)
+        alone = together[0].prefix == 0 and upper is not None and not upper.finished
+        return [] if alone and len(together) < min(room, WORTH) else together
 
     def _can_begin(self, window: Window) -> bool:
         """Whether its prefix is settled, and the codes above it."""
@@ -151,9 +177,13 @@ class Scheduler:
             codes = self.prime.encode(self.backend, level)
             state.put_prime(codes)
             found = PrimeEncoded({level: codes}, self.prime.seconds)
-            yield from ((take, found) for take in range(len(self.takes)))
+            yield from ((take, found) for take in self.numbers)
             return
-        group = state.group = state.group or self._begin(state)
+        if state.group is None:
+            state.group = self._begin(state, level)
+            begun = {window.index for window in state.group.windows}
+            state.waiting = [index for index in state.waiting if index not in begun]
+        group = state.group
         count = min(QUANTUM, group.tokens - group.done)
         self._sample(state, group, count)
         spent = time.perf_counter() - started
@@ -184,7 +214,7 @@ class Scheduler:
         """Windows that have no unfinished one before them; what lies behind the last one goes with it."""
         while state.told in state.seconds_of:
             window = state.windows[state.told]
-            for take, codes in enumerate(state.codes):
+            for take, codes in zip(self.numbers, state.codes, strict=True):
                 new = codes[window.first_new : window.stop].copy()
                 seconds = state.seconds_of[state.told] / len(self.takes)
                 yield take, WindowDone(level, window.index, window.first_new, new, seconds)
@@ -193,14 +223,9 @@ class Scheduler:
             state.settled[:] = True
             yield from self._kept(level, state.kept_after())
 
-    def _begin(self, state: LevelState) -> Group:
-        """Begin the first window that can be, and with it those that can go on in step."""
-        ready = [state.windows[index] for index in state.waiting if self._can_begin(state.windows[index])]
-        room = max(1, self.lanes // len(self.takes))
-        first = ready[0]
-        together = [window for window in ready if window.shape == first.shape][:room]
-        for window in together:
-            state.waiting.remove(window.index)
+    def _begin(self, state: LevelState, level: int) -> Group:
+        together = self._together(level)
+        first = together[0]
         lanes = len(self.takes) * len(together)
         noise = np.stack(
             [

@@ -78,16 +78,19 @@ def _known_codes(
 class Making:
     """How takes are made, which changes nothing in them: ``chunk_frames``: samples handed on at a time; ``lanes``:
     windows sampled in step; ``previews``: whether the first take's coarser levels are handed on too; ``warm``: the
-    first window as :func:`warm_start` begun it."""
+    first window as :func:`warm_start` begun it; ``groups``: takes are shared out into so many groups that are sampled
+    at the same time, each in lanes of its own, as a processor with as many cores likes it."""
 
     chunk_frames: int = 4096
     lanes: int = LANES
     previews: bool = False
     warm: WarmStart | None = None
+    groups: int = 1
 
     def check(self) -> None:
         """Raise OutOfRange for what cannot be done."""
-        for name, value in (("chunk_frames", self.chunk_frames), ("lanes", self.lanes)):
+        for name in ("chunk_frames", "lanes", "groups"):
+            value = getattr(self, name)
             if value < 1:
                 raise OutOfRange(f"{name} is {value}; it must be at least 1")
 
@@ -152,19 +155,24 @@ def continue_takes(
         takes, chosen, steps = yield from _choose(
             backend, plan, setting, takes, request.span.candidates, should_stop
         )
-    scheduler = Scheduler(backend, plan, setting, takes, making.lanes, audio, making.warm)
-    yield from scheduler.kept_first(chosen)
-    outlets = [
-        _Outlet(
-            scheduler,
-            take,
-            Decoder(backend, level, plan.total[level], start.seam, request.frames, making.chunk_frames),
-        )
-        for take in range(len(takes))
-        for level in scheduler.levels
-        if level == plan.lowest or (making.previews and take == 0)
-    ]
-    yield from _sampled(scheduler, outlets, steps, should_stop)
+    share = -(-len(takes) // min(making.groups, len(takes)))
+    schedulers, outlets = [], []
+    for first in range(0, len(takes), share):
+        own = takes[first : first + share]
+        scheduler = Scheduler(backend, plan, setting, own, making.lanes, audio, making.warm, first)
+        yield from scheduler.kept_first(chosen[first : first + share])
+        schedulers.append(scheduler)
+        outlets += [
+            _Outlet(
+                scheduler,
+                take,
+                Decoder(backend, level, plan.total[level], start.seam, request.frames, making.chunk_frames),
+            )
+            for take in scheduler.numbers
+            for level in scheduler.levels
+            if level == plan.lowest or (making.previews and take == 0)
+        ]
+    yield from _sampled(schedulers, outlets, steps, should_stop)
 
 
 def warm_start(
@@ -204,7 +212,8 @@ class _Outlet:
         """What can be decoded now and was not before."""
         level = self.decoder.level
         state = self.scheduler.levels[level]
-        for chunk in self.decoder.take(state.codes[self.take], state.filled):
+        codes = state.codes[self.take - self.scheduler.numbers.start]
+        for chunk in self.decoder.take(codes, state.filled):
             if level == self.scheduler.plan.lowest:
                 yield self.take, chunk
             else:
@@ -212,23 +221,30 @@ class _Outlet:
 
 
 def _sampled(
-    scheduler: Scheduler, outlets: Sequence[_Outlet], steps: int, should_stop: Callable[[], bool]
+    schedulers: Sequence[Scheduler],
+    outlets: Sequence[_Outlet],
+    steps: int,
+    should_stop: Callable[[], bool],
 ) -> Iterator[tuple[int, Event]]:
     """Everything that sampling and decoding give; ``steps``: token steps that were made before."""
     for outlet in outlets:
         yield from outlet.ready()
-    all_steps = max(1, scheduler.plan.steps + steps)
-    with Pipeline(scheduler, should_stop) as pipeline:
+    fractions = [0.0] * len(schedulers)
+    with Pipeline(schedulers, should_stop) as pipeline:
         for report in pipeline.reports():
             yield from report
             for outlet in outlets:
                 yield from outlet.ready()
-            progress = Progress(
-                (scheduler.steps_done + steps) / all_steps,
-                {level: state.steps for level, state in scheduler.levels.items()},
-                {level: state.seconds / len(scheduler.takes) for level, state in scheduler.levels.items()},
-            )
-            yield from ((take, progress) for take in range(len(scheduler.takes)))
+            for number, scheduler in enumerate(schedulers):
+                done = (scheduler.steps_done + steps) / max(1, scheduler.plan.steps + steps)
+                fractions[number] = max(fractions[number], done)  # levels are not looked at all at once
+                levels = scheduler.levels.items()
+                progress = Progress(
+                    fractions[number],
+                    {level: state.steps for level, state in levels},
+                    {level: state.seconds / len(scheduler.takes) for level, state in levels},
+                )
+                yield from ((take, progress) for take in scheduler.numbers)
 
 
 def _setting(config: ModelConfig, request: Request, prime: NDArray[np.float32], start: Start) -> Setting:

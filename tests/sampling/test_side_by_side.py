@@ -51,12 +51,13 @@ def test_the_draft_is_heard_first_and_finer_levels_follow(model: Model, prime: N
     assert order[0] == 2 and order.index(1) < order.index(0)
 
 
-@pytest.mark.parametrize("lanes", [1, 3, 16])
+@pytest.mark.parametrize(("lanes", "groups"), [(1, 1), (3, 2), (16, 1), (8, 3)])
 def test_takes_beside_each_other_are_what_each_is_alone(
-    model: Model, prime: NDArray[np.float32], lanes: int
+    model: Model, prime: NDArray[np.float32], lanes: int, groups: int
 ) -> None:
     seeds = (5, 6, 5)
-    events = list(continue_takes(TorchBackend(model), request(), seeds, prime, making=Making(lanes=lanes)))
+    making = Making(lanes=lanes, groups=groups)
+    events = list(continue_takes(TorchBackend(model), request(), seeds, prime, making=making))
     for take, seed in enumerate(seeds):
         own = collect(_of(events, take))
         audio, codes, _ = collect(continue_prime(model, request(seed=seed), prime))
