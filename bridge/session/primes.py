@@ -95,7 +95,8 @@ class PrimeDesk:
         """Send a prime to the engine."""
         prime.attempts += 1
         try:
-            self._send(TakePrime(tag=prime.id, prime=prime.ref))
+            named = tempo_of(prime.ref.path, None, None)
+            self._send(TakePrime(tag=prime.id, prime=prime.ref, bpm=named))
         except NotReady as error:
             self.settle(prime, error)
 

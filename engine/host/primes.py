@@ -15,10 +15,11 @@ from engine.audio import Waveform, probe, read_prime
 from engine.audio.prime import refuse_relative
 from engine.errors import NoFile, PathNotAllowed
 from engine.host.known import KnownPrime
-from engine.request import PrimeRef, Sampling
+from engine.request import PrimeRef, Request, Sampling
 
 if TYPE_CHECKING:
     from engine.backends.protocol import Backend
+    from engine.store.config import ModelConfig
 
 _KEPT = 4
 _MIN_TEMPO_CONFIDENCE = 0.25
@@ -47,8 +48,9 @@ class PrimeShelf:
         self.begin(backend, ref)
         return self.complete(backend, ref)
 
-    def begin(self, backend: Backend, ref: PrimeRef) -> ShelvedPrime:
-        """Reads and checks a prime and encodes what the first sound needs, or finds it. Raises as :meth:`take_in`."""
+    def begin(self, backend: Backend, ref: PrimeRef, bpm: float | None = None) -> ShelvedPrime:
+        """Reads and checks a prime and encodes what the first sound needs, or finds it; ``bpm``: a tempo that is
+        known, with which a take will keep it. Raises as :meth:`take_in`."""
         key = _key(backend, ref)
         found = self._get(key)
         if found is None:
@@ -56,9 +58,9 @@ class PrimeShelf:
             with ThreadPoolExecutor(
                 1
             ) as beside:  # numpy and the model's runtime both compute without the interpreter
-                bpm = beside.submit(_tempo, waveform)
+                tempo = beside.submit(_listen, backend.config, ref, waveform, bpm)
                 codes = _encode(backend, waveform, (backend.config.top,))
-                found = ShelvedPrime(KnownPrime(waveform, codes), probe(ref.path).rate, bpm.result())
+                found = ShelvedPrime(KnownPrime(waveform, codes), probe(ref.path).rate, tempo.result())
             self._put(key, found)
         return found
 
@@ -115,6 +117,17 @@ def _encode(
     tokens = min(waveform.frames // hop, prime_context(config, Sampling()))
     used = np.ascontiguousarray(waveform.mono_samples()[waveform.frames - tokens * hop :])
     return backend.encode(used, levels)
+
+
+def _listen(config: ModelConfig, ref: PrimeRef, waveform: Waveform, bpm: float | None) -> float | None:
+    """The tempo as estimated; the pulse is heard as well, which sampling then remembers."""
+    from engine.sampling.pulse import song_pulse
+
+    estimated = _tempo(waveform)
+    song_pulse(
+        config, Request(prime=ref, frames=1, bpm=bpm or estimated), waveform.mono_samples(), waveform.frames
+    )
+    return estimated
 
 
 def _tempo(waveform: Waveform) -> float | None:

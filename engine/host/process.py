@@ -249,7 +249,7 @@ class EngineHost:
             command = self._primes.get()
             try:
                 backend = self._ready_backend()
-                shelved = self._shelf.begin(backend, command.prime)
+                shelved = self._shelf.begin(backend, command.prime, command.bpm)
             except BaseException as error:
                 self.send(_failed(command.tag, named(error)))
                 continue

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from engine.request import Frozen, PrimeRef, Request
+from engine.request import MAX_BPM, MIN_BPM, Frozen, PrimeRef, Request
 
 
 class LoadModel(Frozen):
@@ -22,12 +22,13 @@ class LoadModel(Frozen):
 
 class TakePrime(Frozen):
     """Read, check and encode a prime; answered by :class:`PrimeReady` or :class:`Failed` with the same
-    ``tag``.
+    ``tag``. ``bpm``: the tempo, where it is known without listening.
     """
 
     kind: Literal["take_prime"] = "take_prime"
     tag: str
     prime: PrimeRef
+    bpm: Annotated[float, Field(ge=MIN_BPM, le=MAX_BPM)] | None = None
 
 
 class Generate(Frozen):

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from bridge.supervision.engine_client import EngineSetup
-from engine.errors import BadFormat
+from engine.errors import SegueError
 from engine.ring import Ring
 from presets import default_riff
 from tests.bridge.client import OscClient, prime
@@ -39,7 +39,7 @@ def sound_after(begun: float, known: set[str], client: OscClient) -> float:
         client.listen(0.001)
         assert not [heard for heard in client.heard if heard[0] == "/segue/take"]
         if ring is None and (new := rings() - known):
-            with contextlib.suppress(BadFormat):  # it is being made
+            with contextlib.suppress(SegueError):  # it is being made
                 ring = Ring.attach(new.pop())
         if ring is not None and ring.written:
             ring.close()
