@@ -68,6 +68,11 @@ class Backend(Protocol):
     @property
     def hash(self) -> str: ...
 
+    @property
+    def runtime(self) -> str:
+        """What computes the model, and in what precision: samples are the same only on the same one."""
+        ...
+
     def check_style(self, style: Style) -> None:
         """Raise NoStyle if the model lacks a label of it."""
         ...

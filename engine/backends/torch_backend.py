@@ -45,6 +45,14 @@ class TorchBackend:
     def _device(self) -> torch.device:
         return next(self.model.codec.parameters()).device
 
+    @property
+    def runtime(self) -> str:
+        """Torch, the kind of device and the type of the weights, such as ``torch cpu float32``."""
+        names = {str(p.dtype).removeprefix("torch.") for p in self.model.priors[self.config.top].parameters()}
+        held = {str(b.dtype).removeprefix("torch.") for b in self.model.priors[self.config.top].buffers()}
+        precision = "int8" if "int8" in held else "+".join(sorted(names))
+        return f"torch {self._device().type} {precision}"
+
     def check_style(self, style: Style) -> None:
         """Raise NoStyle if the model lacks a label of ``style``."""
         make_labels(style, 1, 0, self.config.vocabulary(self.config.top))

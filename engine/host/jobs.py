@@ -144,6 +144,11 @@ def _resumed_places(
             raise BadFormat(
                 f"the take in '{entry}' was begun with other weights; load the model it was made with"
             )
+        if head.runtime not in ("", model.runtime):
+            raise BadFormat(
+                f"the take in '{entry}' was begun by '{head.runtime}' and this is '{model.runtime}', which rounds "
+                "otherwise; resume it by the same (--backend, --device, and what stands behind the model's name)"
+            )
         places[index] = Path(entry)
     return places
 
@@ -243,6 +248,7 @@ class _Job:
             started=started,
             place=self.place,
             overhang=overhang,
+            runtime=self.model.runtime,
         )
 
     def _resume(self, folder: Path) -> TakeWriter:

@@ -24,7 +24,9 @@ CODES, CONTINUATION, TAKE = "codes.safetensors", "continuation.wav", "take.json"
 class TakeHead(Frozen):
     """What is known before sampling starts. ``rate`` in Hz, ``prime_frames`` at that rate, ``created`` ISO
     8601; ``parent``: folder name of the take that this one goes on from; ``overhang``: samples of the
-    continuation that the prime's last top-level token covers, above 0 where a take goes on in the middle of one.
+    continuation that the prime's last top-level token covers, above 0 where a take goes on in the middle of one;
+    ``runtime``: what computes the model (:attr:`engine.backends.protocol.Backend.runtime`): the same request
+    gives the same samples on the same one. "" where that is unknown.
     """
 
     schema_version: int = 2
@@ -38,6 +40,7 @@ class TakeHead(Frozen):
     created: str
     parent: str | None = None
     overhang: Annotated[int, Field(ge=0)] = 0
+    runtime: str = ""
 
 
 class PlannedWindow(Frozen):

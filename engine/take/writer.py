@@ -67,12 +67,13 @@ class TakeWriter:
         started: float | None = None,
         place: Path | None = None,
         overhang: int = 0,
+        runtime: str = "",
     ) -> TakeWriter:
         """A new take in a folder of its own under ``root`` (made when missing), or in the folder ``place``.
 
         ``prime``: one channel at the model's rate, as read by :func:`engine.audio.read_prime`, empty for a take
         from nothing; ``started``: ``time.perf_counter()`` at the beginning of the work, now when None;
-        ``overhang``: see :class:`TakeHead`. Raises :class:`Busy` when there is a take in ``place``.
+        ``overhang`` and ``runtime``: see :class:`TakeHead`. Raises :class:`Busy` when there is a take in ``place``.
         """
         now = datetime.now().astimezone()
         folder = _new_folder(Path(root), now) if place is None else _empty_place(place)
@@ -88,6 +89,7 @@ class TakeWriter:
             created=now.isoformat(timespec="seconds"),
             parent=Path(request.parents[-1].folder).name if request.parents else None,
             overhang=overhang,
+            runtime=runtime,
         )
         try:
             write_durably(folder / REQUEST, head.model_dump_json(indent=1).encode())

@@ -171,6 +171,14 @@ def test_a_take_is_resumed_by_its_own_request_and_model_only(
     assert weights.value.message == (
         f"the take in '{folder}' was begun with other weights; load the model it was made with"
     )
+    half = open_backend(f"{tiny_model}@bf16")
+    with pytest.raises(BadFormat) as runtime:
+        run_request(half, request, folder=tmp_path / "t", resume=[folder])
+    assert runtime.value.message == (
+        f"the take in '{folder}' was begun by 'torch cpu float32' and this is 'torch cpu bfloat16', which rounds "
+        "otherwise; resume it by the same (--backend, --device, and what stands behind the model's name)"
+    )
+    assert read_record(folder, REQUEST, TakeHead).runtime == "torch cpu float32"
 
 
 def test_a_job_that_never_sampled_leaves_no_folder(backend, tiny_model: Path, riff: Path, tmp_path: Path):
