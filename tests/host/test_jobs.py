@@ -22,6 +22,7 @@ from engine.host.primes import PrimeShelf
 from engine.host.protocol import Generate, JobFailed, TakeDone
 from engine.request import MAX_SEED, Fidelity, PrimeRef, Sampling
 from engine.ring import Ring, ring_name
+from engine.take.take import REQUEST, TakeHead, read_record
 from tests.host.pipe import engine
 from tests.host.tiny import RATE, make_request, make_tiny_model, write_riff
 
