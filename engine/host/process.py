@@ -27,6 +27,7 @@ from engine.backends import SAMPLING_THREADS
 from engine.backends.choose import Wanted, open_backend
 from engine.errors import BadArguments, NoJob, NotReady, SegueError
 from engine.host.failures import named
+from engine.host.memory import give_back
 from engine.host.primes import PrimeShelf
 from engine.host.protocol import (
     COMMANDS,
@@ -204,6 +205,7 @@ class EngineHost:
             self._busy = item.command.job
             item.run(self._ready_backend, self._shelf, self._spare.head_start)
             self._busy = None
+            give_back()
             self._spare.job_went()
             for name, job in list(self._jobs.items()):
                 if job.over:
