@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bridge.cli.folders import default_takes
-from bridge.cli.options import chosen_backend
+from bridge.cli.options import chosen_backend, chosen_device
 from engine.lyrics import lyric_notes
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ def takes_folder(out: Path | None) -> Path:
 
 
 def loaded(model: str, quiet: bool) -> Backend:
-    """The model, loaded while a line says so, behind the backend that ``--backend`` names. Raises NoModel."""
+    """The model, loaded while a line says so, by what ``--backend`` and ``--device`` name. Raises NoModel."""
     from engine.backends.choose import open_backend
 
     with nullcontext() if quiet else Console(stderr=True).status("loading the model"):
-        return open_backend(model, chosen_backend())
+        return open_backend(model, chosen_backend(), device=chosen_device())
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from engine.backends.choose import Wanted
+from engine.backends.choose import Device, Wanted
 from engine.request import Fidelity
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -34,17 +34,31 @@ seed_option = click.option(
 fidelity_option = click.option(
     "--fidelity", default=str(Fidelity.FULL), show_default=True, help="draft, fine or full."
 )
-_BACKEND = "segue.backend"  # where the choice lies in click's context
+_BACKEND, _DEVICE = "segue.backend", "segue.device"  # where the choices lie in click's context
 
 
-def _remember(context: click.Context, parameter: click.Parameter, value: Wanted) -> None:
-    context.meta[_BACKEND] = value
+def _remember(place: str) -> Callable[[click.Context, click.Parameter, str], None]:
+    def remember(context: click.Context, parameter: click.Parameter, value: str) -> None:
+        context.meta[place] = value
+
+    return remember
+
+
+def _chosen(place: str) -> Any:
+    context = click.get_current_context(silent=True)
+    return "auto" if context is None else context.meta.get(place, "auto")
 
 
 def chosen_backend() -> Wanted:
     """What ``--backend`` says for the command that is running; auto outside one."""
-    context = click.get_current_context(silent=True)
-    return "auto" if context is None else context.meta.get(_BACKEND, "auto")
+    chosen: Wanted = _chosen(_BACKEND)
+    return chosen
+
+
+def chosen_device() -> Device:
+    """What ``--device`` (of ``serve``: ``--compute``) says for the command that is running; auto outside one."""
+    chosen: Device = _chosen(_DEVICE)
+    return chosen
 
 
 backend_option = click.option(
@@ -54,9 +68,26 @@ backend_option = click.option(
     show_default=True,
     envvar="SEGUE_BACKEND",
     expose_value=False,
-    callback=_remember,
+    callback=_remember(_BACKEND),
     help="What runs the model; auto: ONNX Runtime where model and machine have it.",
 )
+
+
+def device_option(flag: str) -> Callable[[Command], Command]:
+    """Where the model runs, as ``flag``: ``--device``, but of a command in which that is the sound output."""
+    return click.option(
+        flag,
+        "compute",
+        type=click.Choice(get_args(Device)),
+        default="auto",
+        show_default=True,
+        envvar="SEGUE_DEVICE",
+        expose_value=False,
+        callback=_remember(_DEVICE),
+        help="Where the model runs; auto: a CUDA card where there is one and the model is larger than the starter.",
+    )
+
+
 _MODEL = click.option(
     "--model", default=None, help="Model, by name or folder. [default: starter, or that of the take]"
 )
@@ -94,6 +125,6 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-model_option = together(_MODEL, backend_option)
+model_option = together(_MODEL, backend_option, device_option("--device"))
 length_options = together(_BARS, _SECONDS, _BPM)
 prime_options = together(_START, _LENGTH, *_SONG)

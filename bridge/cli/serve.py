@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from bridge.cli.folders import default_takes
-from bridge.cli.options import backend_option, chosen_backend
+from bridge.cli.options import backend_option, chosen_backend, chosen_device, device_option
 from bridge.cli.version import version
 from bridge.once import Errand, style_of_riff
 from bridge.osc.addresses import DEFAULT_PORT
@@ -32,6 +32,7 @@ PIPED_COLUMNS = 240  # paths stay whole where nobody sees a terminal
 @click.option("--device", default=None, help="Sound output: part of a device's name, file:PATH, or none.")
 @click.option("--model", default="starter", show_default=True, help="Model, by name or folder.")
 @backend_option
+@device_option("--compute")
 @click.option("--takes", type=click.Path(path_type=Path), default=None, help="Takes folder.")
 @click.option(
     "--allow", type=click.Path(path_type=Path), multiple=True, help="Folder open to clients on other hosts."
@@ -67,7 +68,7 @@ def serve(
         host=host,
         port=port,
         takes=folder,
-        engine=EngineSetup(model=model, options={"backend": chosen_backend()}),
+        engine=EngineSetup(model=model, options={"backend": chosen_backend(), "device": chosen_device()}),
         sound=SoundSetup(device, folder / f"playback_{datetime.now():%Y-%m-%d_%H%M%S}.wav"),
         roots=tuple(root.expanduser().resolve() for root in allow),
         version=(number, commit.strip("()")),

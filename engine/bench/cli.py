@@ -13,7 +13,7 @@ from engine.backends import SAMPLING_THREADS
 from engine.errors import BadArguments
 
 if TYPE_CHECKING:
-    from engine.backends.choose import Wanted
+    from engine.backends.choose import Device, Wanted
     from engine.bench.report import BenchReport, BenchSettings
     from engine.bench.run import Subject
     from engine.store.home import Precision
@@ -172,7 +172,7 @@ def _precision_given(options: dict[str, Any]) -> str | None:
     return None if options["precision"] == "fp32" else str(options["precision"])
 
 
-def _named(name: str, wanted: Wanted, device: str, settings: BenchSettings) -> Subject:
+def _named(name: str, wanted: Wanted, device: Device, settings: BenchSettings) -> Subject:
     from engine.backends.choose import open_backend
     from engine.bench.run import Subject
     from engine.bench.traffic import runtime_of
@@ -182,12 +182,11 @@ def _named(name: str, wanted: Wanted, device: str, settings: BenchSettings) -> S
     if device == "cuda":
         if wanted == "onnx":
             raise BadArguments("graphs are benched on the processor; give --device cpu, or --backend torch")
-        from engine.backends.torch_backend import TorchBackend
         from engine.evaluation.devices import resolve_device
-        from engine.store import load_model
 
-        return Subject(TorchBackend(load_model(name, device=resolve_device(device))), name, precision)
-    backend = open_backend(name, wanted, settings.threads)
+        resolve_device(device)
+        return Subject(open_backend(name, "torch", settings.threads, "cuda"), name, precision)
+    backend = open_backend(name, wanted, settings.threads, device)
     if runtime_of(backend) == "onnx" and settings.threads != SAMPLING_THREADS:
         raise BadArguments(
             f"graphs compute with {SAMPLING_THREADS} thread and {settings.threads} were asked for; leave --threads "

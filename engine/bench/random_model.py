@@ -9,6 +9,7 @@ import psutil
 import torch
 from torch import nn
 
+from engine.backends.choose import CARD_RESERVE, runners_bytes
 from engine.codec.vqvae import Codec
 from engine.errors import BadArguments, NoMemory
 from engine.prior.config import PriorConfig
@@ -57,11 +58,21 @@ def require_room(
     config: ModelConfig, levels: Iterable[int], lanes: int, precision: Precision, device: torch.device
 ) -> None:
     """Raises NoMemory, by the memory plan, before anything is made."""
-    available = (
-        torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    )
+    available, reserve = psutil.virtual_memory().available, 0
+    levels = tuple(levels)
+    if device.type == "cuda":
+        available = torch.cuda.mem_get_info(device)[0]
+        reserve = CARD_RESERVE + runners_bytes(
+            config, dict.fromkeys(levels, lanes), DTYPES[precision].itemsize
+        )
     plan = plan_memory(
-        config, levels=levels, lanes=lanes, precision=precision, available=available, move=False
+        config,
+        levels=levels,
+        lanes=lanes,
+        precision=precision,
+        available=available,
+        reserve=reserve,
+        move=False,
     )
     if not plan.fits:
         raise NoMemory(

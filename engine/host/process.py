@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, ValidationError
 
 from engine.backends import SAMPLING_THREADS
-from engine.backends.choose import Wanted, open_backend
+from engine.backends.choose import Device, Wanted, open_backend
 from engine.errors import BadArguments, NoJob, NotReady, SegueError
 from engine.host.failures import named
 from engine.host.memory import give_back
@@ -59,11 +59,12 @@ _GOODBYE_SECONDS = 0.4  # for a job to let go of its files when the bridge is go
 
 
 class EngineOptions(Frozen):
-    """How the process behaves. ``threads``, ``backend``: see :func:`engine.backends.choose.open_backend`; ``nice``:
-    added to the priority."""
+    """How the process behaves. ``threads``, ``backend``, ``device``: see
+    :func:`engine.backends.choose.open_backend`; ``nice``: added to the priority."""
 
     threads: Annotated[int, Field(ge=1, le=256)] = SAMPLING_THREADS
     backend: Wanted = "auto"
+    device: Device = "auto"
     nice: Annotated[int, Field(ge=0, le=19)] = 0
     name: str = "segue-engine"
 
@@ -76,9 +77,10 @@ def main(connection: Connection, options: dict[str, Any]) -> None:
     )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the bridge decides
     _present(settings)
-    host = EngineHost(
-        connection, functools.partial(open_backend, wanted=settings.backend, threads=settings.threads)
+    load = functools.partial(
+        open_backend, wanted=settings.backend, threads=settings.threads, device=settings.device
     )
+    host = EngineHost(connection, load)
     host.run()
     leave(0)
 

@@ -44,7 +44,8 @@ class LevelMemory:
 @dataclass(frozen=True)
 class MemoryPlan:
     """What a model needs on one device. ``codec``: its weights; ``working``: most that encoding or decoding needs
-    beside them; ``reserve``: what the device takes for itself; ``available``: free bytes, None for no limit."""
+    beside them; ``reserve``: what the device takes for itself; ``available``: free bytes, None for no limit;
+    ``overlap``: levels and codec compute at the same time."""
 
     model: str
     precision: Precision
@@ -54,6 +55,7 @@ class MemoryPlan:
     levels: tuple[LevelMemory, ...]
     reserve: int = 0
     available: int | None = None
+    overlap: bool = False
 
     @property
     def weights(self) -> int:
@@ -68,8 +70,10 @@ class MemoryPlan:
 
     @property
     def activations(self) -> int:
-        """The largest of what one level or the codec needs while it computes; only one computes at a time."""
-        return max([self.working, *(level.activations for level in self.levels)])
+        """What levels and codec need while they compute: of all where they overlap, else the largest, since only
+        one computes at a time."""
+        each = [self.working, *(level.activations for level in self.levels)]
+        return sum(each) if self.overlap else max(each)
 
     @property
     def needed(self) -> int:
@@ -107,8 +111,10 @@ def plan_memory(
     available: int | None = None,
     reserve: int = 0,
     move: bool = True,
+    overlap: bool = False,
 ) -> MemoryPlan:
-    """The plan for ``levels`` (default all) with ``lanes`` rows a batch, one number or one a level.
+    """The plan for ``levels`` (default all) with ``lanes`` rows a batch, one number or one a level; ``overlap``: they
+    and the codec compute at the same time.
 
     Where not all fits into ``available`` bytes and ``move`` allows it, the levels with most weights are moved to
     the device in turn, as few of them as will do; see :attr:`MemoryPlan.fits`.
@@ -127,6 +133,7 @@ def plan_memory(
         tuple(found),
         reserve,
         available,
+        overlap,
     )
     return next(
         (plan for plan in _variants(together, move) if plan.fits), list(_variants(together, move))[-1]
@@ -142,11 +149,13 @@ def require_memory(
     precision: Precision = "fp32",
     reserve: int = 0,
     move: bool = False,
+    overlap: bool = False,
     offered: Sequence[Precision] = tuple(PRECISIONS.values()),
 ) -> MemoryPlan:
     """The plan, if it fits into ``available`` bytes; else NoMemory with the numbers and what would fit.
 
-    ``offered``: precisions that the caller can load; ``move``: whether it can move levels.
+    ``offered``: precisions that the caller can load; ``move``: whether it can move levels; ``overlap``: whether they
+    compute at the same time.
     """
 
     def plan(precision: Precision, move: bool, rows: int | Mapping[int, int] = lanes) -> MemoryPlan:
@@ -158,6 +167,7 @@ def require_memory(
             available=available,
             reserve=reserve,
             move=move,
+            overlap=overlap,
         )
 
     wanted = plan(precision, move)

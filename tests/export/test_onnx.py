@@ -227,8 +227,11 @@ def test_8_bits_are_asked_for_behind_the_models_name(
         "onnx fp32 fp32 fp32",
     ]
     assert chosen[0].hash == chosen[1].hash
-    assert isinstance(open_backend(f"{exported}@int8", "torch"), TorchBackend)
-    assert "8 bits are for ONNX graphs; torch runs" in caplog.text
+    by_torch = open_backend(f"{exported}@int8", "torch")
+    assert isinstance(by_torch, TorchBackend) and not caplog.text
+    held = by_torch.model.priors[2].transformer.state_dict()
+    numbers = [tensor for name, tensor in held.items() if name.endswith("c_fc.weight")]
+    assert numbers and {tensor.dtype for tensor in numbers} == {torch.int8}
 
 
 def test_a_runtime_that_cannot_be_used_is_told_in_a_line(

@@ -232,6 +232,14 @@ def test_refusals_give_the_numbers_and_a_way_out(
     assert (caught.value.code, caught.value.slug) == (507, "out_of_memory")
 
 
+def test_levels_that_overlap_need_room_to_compute_together(five: ModelConfig) -> None:
+    plan, apart = plan_memory(five, overlap=True), plan_memory(five)
+    assert plan.activations == plan.working + sum(level.activations for level in plan.levels)
+    assert plan.needed - apart.needed == plan.activations - apart.activations > 0
+    with pytest.raises(NoMemory, match=r"needs .* as fp32"):
+        require_memory(five, apart.needed, overlap=True)
+
+
 def test_a_plan_that_fits_is_given_back(five: ModelConfig) -> None:
     assert require_memory(five, 40 * GB).fits
     assert require_memory(five, 18 * GB, precision="fp16").precision == "fp16"
