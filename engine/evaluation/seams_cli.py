@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from engine.errors import BadArguments
+
+if TYPE_CHECKING:
+    from engine.evaluation.seams import WayRow
 
 
 @click.command()
@@ -79,7 +84,11 @@ def seams(
         (out / "seams.json").write_text(json.dumps(report, indent=1) + "\n")
     if as_json:
         click.echo(json.dumps(report, indent=1))
-        return
+    else:
+        Console(width=120).print(_table(rows))
+
+
+def _table(rows: Sequence[WayRow]) -> Table:
     table = Table(title="where windows meet")
     for heading in (
         "level",
@@ -96,4 +105,4 @@ def seams(
     for row in rows:
         figures = (row.metric, row.jump_db, row.same_places_db, row.real_db, row.click_db, row.speed)
         table.add_row(str(row.level), row.name, str(row.seams), *(f"{figure:.2f}" for figure in figures))
-    Console(width=120).print(table)
+    return table

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,6 +39,7 @@ __all__ = [
     "TakeFinished",
     "TakeProgress",
     "TakeStarted",
+    "first_group",
     "run_request",
 ]
 
@@ -157,6 +160,20 @@ def _of_take(request: Request, index: int) -> Request:
     return request.model_copy(update={"seed": request.seed + index})
 
 
+def first_group(model: Backend, takes: int) -> int:
+    """How many of ``takes`` takes are sampled in the same lanes as the first one."""
+    together = min(takes, SIDE_BY_SIDE)
+    return -(-together // min(_cores(model), together))
+
+
+def _cores(model: Backend) -> int:
+    """Groups of takes that are worth sampling at the same time: a card has lanes enough, a core is soon full."""
+    if "cuda" in model.runtime:
+        return 1
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
 def _complete(folder: Path) -> Take | None:
     """The take in a folder if nothing is left to do of it."""
     if not (folder / TAKE).is_file():
@@ -199,18 +216,18 @@ class _Job:
             for number, index in enumerate(indices):
                 if index in places:
                     resumed[number] = self._resume(places[index])
-            events = self._events(indices, resumed)
-            first = next(events)  # a request that cannot be met fails here, before it has a folder
-            filing = Filing(
-                indices.start,
-                len(indices),
-                self.request.frames,
-                resumed,
-                lambda number: self._create(indices[number], started),
-                self.on_event,
-            )
-            for number, event in itertools.chain([first], events):
-                self._consume(number, event, filing, ring if number == 0 else None)
+            with contextlib.closing(self._events(indices, resumed)) as events:
+                first = next(events)  # a request that cannot be met fails here, before it has a folder
+                filing = Filing(
+                    indices.start,
+                    len(indices),
+                    self.request.frames,
+                    resumed,
+                    lambda number: self._create(indices[number], started),
+                    self.on_event,
+                )
+                for number, event in itertools.chain([first], events):
+                    self._consume(number, event, filing, ring if number == 0 else None)
             if ring is not None:
                 ring.end()
             yield from filing.finish()
@@ -257,7 +274,9 @@ class _Job:
             self.known = KnownPrime(writer.prime)  # the source may have changed since
         return writer
 
-    def _events(self, indices: range, resumed: Mapping[int, TakeWriter]) -> Iterator[tuple[int, Event]]:
+    def _events(
+        self, indices: range, resumed: Mapping[int, TakeWriter]
+    ) -> Generator[tuple[int, Event], None, None]:
         """(number in the batch, event) of all its takes."""
         known = self._prime()
         heard = known.waveform.mono_samples()
@@ -277,7 +296,7 @@ class _Job:
             return
         from engine.sampling import Making, continue_takes
 
-        making = Making(self.chunk_frames, previews=self.previews, warm=self.warm)
+        making = Making(self.chunk_frames, previews=self.previews, warm=self.warm, groups=_cores(self.model))
         yield from continue_takes(
             self.model,
             self.request,
