@@ -20,7 +20,7 @@ from engine.errors import TooShort
 from engine.evaluation.data import Song
 from engine.request import Frozen, Sampling, Style
 from engine.sampling.decoding import decode
-from engine.sampling.plan import Plan, Window, hop_tokens, level_windows, strand_windows
+from engine.sampling.plan import Plan, Window, hop_tokens, level_windows, part_of_window, strand_windows
 from engine.sampling.scheduler import Scheduler, Setting, TakeInput
 
 SEED = 4
@@ -30,12 +30,12 @@ PRIME_SECONDS = 3.0
 @dataclass(frozen=True)
 class Way:
     """One way of cutting a level into windows. ``strand``: see :class:`engine.request.LevelSampling`; ``overlap``:
-    tokens that a strand begins before the one before it ends, in vain (a warm-up) unless ``fade``: then the audio of
-    both is cross-faded there with equal power."""
+    the part of a window that a strand begins before the one before it ends, in vain (a warm-up) unless ``fade``: then
+    the audio of both is cross-faded there with equal power."""
 
     name: str
     strand: int | None = None
-    overlap: int = 0
+    overlap: float = 0.0
     fade: bool = False
 
 
@@ -44,10 +44,10 @@ WAYS = (
     Way("wavefront, strands of 4", 4),
     Way("two-phase", 2),
     Way("no left context", 1),
-    Way("no left context, warm-up 128", 1, 128),
-    Way("no left context, warm-up 256", 1, 256),
-    Way("two-phase, warm-up 128", 2, 128),
-    Way("no left context, cross-fade 128", 1, 128, True),
+    Way("no left context, warm-up 1/16", 1, 1 / 16),
+    Way("no left context, warm-up 1/8", 1, 1 / 8),
+    Way("two-phase, warm-up 1/16", 2, 1 / 16),
+    Way("no left context, cross-fade 1/16", 1, 1 / 16, True),
 )
 
 
@@ -144,7 +144,11 @@ class Bench:
         """The windows of a way that fades nothing."""
         if way.strand is None:
             return level_windows(*self._geometry)
-        return strand_windows(*self._geometry, way.strand, way.overlap)
+        return strand_windows(*self._geometry, way.strand, self._overlap(way))
+
+    def _overlap(self, way: Way) -> int:
+        assert self.prior.upper is not None
+        return part_of_window(self.prior.n_ctx, way.overlap, self.prior.upper.ratio)
 
     def sample(self, windows: Sequence[Window]) -> tuple[Codes, float]:
         """Codes int64 [total] with those windows sampled, and the seconds it took."""
@@ -167,7 +171,8 @@ class Bench:
     def make(self, way: Way) -> Made:
         """The song in one way."""
         if way.fade:
-            return self._overlapping(overlapped(*self._geometry, way.strand or 1, way.overlap), way.overlap)
+            overlap = self._overlap(way)
+            return self._overlapping(overlapped(*self._geometry, way.strand or 1, overlap), overlap)
         windows = self.windows(way)
         codes, seconds = self.sample(windows)
         meet = [w.first_new for w in windows if w.index % (way.strand or 1) == 0]

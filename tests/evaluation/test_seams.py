@@ -41,7 +41,7 @@ def song(seconds: float) -> Song:
 
 
 def test_every_way_is_held_against_the_sequential_one(backend: TorchBackend) -> None:
-    ways = (Way("sequential"), Way("alone", 1), Way("warmed up", 1, 16), Way("faded", 1, 16, True))
+    ways = (Way("sequential"), Way("alone", 1), Way("warmed up", 1, 0.25), Way("faded", 1, 0.25, True))
     rows, shown = compare_ways(backend, [song(1.0)], 0, prime_seconds=0.2, seconds=0.6, lanes=4, ways=ways)
     assert [row.name for row in rows] == [way.name for way in ways]
     first = rows[0]
@@ -63,7 +63,7 @@ def test_overlapping_strands_cover_everything_and_overlap_by_as_much() -> None:
 
 def test_a_faded_take_is_each_side_away_from_the_seams(backend: TorchBackend) -> None:
     bench = Bench(backend, song(0.5), 0, 4410, 8000, 4)
-    made = bench.make(Way("faded", 1, 16, True))
+    made = bench.make(Way("faded", 1, 0.25, True))
     assert np.isfinite(made.audio).all() and np.abs(made.audio).max() <= 1.5
     assert all(b - a == (64 - 16) * 8 for a, b in zip(made.seams, made.seams[1:], strict=False))
 
@@ -77,7 +77,18 @@ def test_the_command_prints_and_draws(folder: Path, tmp_path: Path) -> None:
     data = tmp_path / "loops"
     data.mkdir()
     soundfile.write(data / "loop.wav", song(4.2).samples, RATE)
-    arguments = ["seams", str(folder), "--data", str(data), "--songs", "1", "--level", "1", "--seconds", "0.2"]
+    arguments = [
+        "seams",
+        str(folder),
+        "--data",
+        str(data),
+        "--songs",
+        "1",
+        "--level",
+        "1",
+        "--seconds",
+        "0.2",
+    ]
     done = CliRunner().invoke(segue, [*arguments, "--json", "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
