@@ -83,7 +83,7 @@ class Ring:
         self.capacity = int(self._head[_CAPACITY_AT])
         self.rate = int(self._head[_RATE_AT])
         self._data: Samples | None = np.frombuffer(buffer, np.float32, self.capacity, _HEADER_BYTES)
-        self._fence: Callable[[], None] = _no_fence if _X86 else _Fence()
+        self._fence: Callable[[], None] = (lambda: None) if _X86 else _Fence()
 
     @classmethod
     def create(cls, name: str, capacity: int, rate: int = 44_100) -> Ring:
@@ -126,8 +126,6 @@ class Ring:
         _write_header(buffer, capacity, rate)
         return cls(buffer, "", None, owner=False)
 
-    # -- producer ------------------------------------------------------------------------------------------
-
     def write(self, samples: npt.ArrayLike) -> int:
         """Append as many of ``samples`` (shape [frames], float32) as fit and return how many; never waits."""
         source = np.asarray(samples, np.float32)
@@ -146,15 +144,12 @@ class Ring:
         return count
 
     def promise(self, frames: int) -> None:
-        """Say that so many frames, counted like :attr:`written`, could be written now if they were wanted: a producer
-        may hold back what it could still replace by something better."""
+        """Say that so many frames (as :attr:`written` counts) could be there now: some may be held back as drafts."""
         self._open_views()[0][_PROMISED_AT] = frames
 
     def finish(self) -> None:
         """Say that nothing more will be written."""
         self._open_views()[0][_FINISHED_AT] = 1
-
-    # -- consumer ------------------------------------------------------------------------------------------
 
     def read_into(self, out: Samples) -> int:
         """Move the oldest frames into ``out`` (shape [frames]); returns how many there were; never waits."""
@@ -184,8 +179,6 @@ class Ring:
     def drain(self) -> None:
         """Skip everything that has been written so far (consumer side)."""
         self.advance(self.fill)
-
-    # -- both ----------------------------------------------------------------------------------------------
 
     @property
     def written(self) -> int:
@@ -234,8 +227,7 @@ class Ring:
         """Let go of the memory; the ring itself stays until its owner unlinks it. May be called twice."""
         if self._head is not None:
             self._head.release()
-            self._head = None
-        self._data = None
+        self._head = self._data = None
         if self._memory is not None:
             self._memory.close()
 
@@ -277,10 +269,6 @@ class _Fence:
             pass
         with self._second:
             pass
-
-
-def _no_fence() -> None:
-    return None
 
 
 def _view(memory: SharedMemory) -> memoryview:

@@ -109,7 +109,7 @@ class SpareTime:
         return lambda: self._shelf.complete(backend, ref)
 
     def _begin(self, backend: Backend, wish: Prepare) -> None:
-        from engine.host.jobs import SIDE_BY_SIDE
+        from engine.host.jobs import first_group
         from engine.sampling import warm_start
 
         with self._at_work:
@@ -123,7 +123,7 @@ class SpareTime:
                     backend,
                     wish.request,
                     known.waveform.mono_samples(),
-                    takes=min(wish.takes, SIDE_BY_SIDE),
+                    takes=first_group(backend, wish.takes),
                     done=known.codes_for(backend.config, wish.request),
                 )
 
