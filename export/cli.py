@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def onnx(model: str, tokens: int, as_json: bool) -> None:
         rows = [asdict(check) for check in checks]
         click.echo(json.dumps({"folder": str(folder), "levels": rows, "precisions": precisions}, indent=1))
     else:
-        Console().print(_table(checks))
+        Console(width=max(120, shutil.get_terminal_size().columns)).print(_table(checks))
         named = ", ".join(f"level {level} {precision}" for level, precision in enumerate(precisions))
         click.echo(f"graphs in {folder}; by default they run: {named}")
     require_equal(checks)
