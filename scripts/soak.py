@@ -4,7 +4,7 @@ usage: scripts/soak [--minutes 20] [--json] [--out FOLDER] [--model M] [--backen
 
 The server asks for 512 frames at a time, in real time, and waits for nobody. Jobs follow each other without a pause,
 full and draft by turns. As the engine is faster than the music, a job that comes while much is waiting to be played
-makes eight takes instead of one (one of them is heard), so that it works all the time and the queue stays short.
+makes several takes instead of one (one of them is heard), so that it works all the time and the queue stays short.
 
 Counted are: times that the ring ran dry while the take that played had audio to come; blocks that the device called
 late; seconds of silence between takes; memory of each process (proportional share), after the first minute and every
@@ -43,7 +43,7 @@ from presets import default_riff
 PERIOD, RATE = 512, 44_100
 TAKE_SECONDS = 16.0
 ENOUGH_SECONDS = 24.0  # of takes ahead of the listener; beyond it a job makes more takes than are heard
-MORE_TAKES = 8
+MORE_TAKES = {"full": 3, "draft": 8}
 QUEUED = 2  # jobs that are waiting or running, at least
 LOOK_SECONDS = 0.5
 _PLAYED = re.compile(r"played (\d+) frames of (J\d+), (\d+) underrun")
@@ -219,8 +219,9 @@ class Soak:
     def _ask(self) -> None:
         """One more job; several takes of it if the listener has enough."""
         waiting = TAKE_SECONDS * sum(job not in self._open for job in self._ahead)
-        takes = MORE_TAKES if waiting > ENOUGH_SECONDS else 1
-        self._client.send("/segue/param/fidelity", "draft" if self.counts.jobs % 2 else "full")
+        fidelity = "draft" if self.counts.jobs % 2 else "full"
+        takes = MORE_TAKES[fidelity] if waiting > ENOUGH_SECONDS else 1
+        self._client.send("/segue/param/fidelity", fidelity)
         self._client.send("/segue/param/takes", takes)
         self._client.send("/segue/generate", TAKE_SECONDS)
         job = str(self._until("/segue/done", "/segue/generate")[1])
