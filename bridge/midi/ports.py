@@ -1,0 +1,231 @@
+"""MIDI ports of the system: the protocol that the rest of the package sees, and python-rtmidi behind it.
+
+rtmidi is used directly and not through mido's ports, which drop arrival times and, on JACK, open a port that is
+there already without connecting it (facts/rig.md §3).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine.errors import SegueError
+
+CLIENT = "Segue"
+VIRTUAL_IN, VIRTUAL_OUT = "Segue in", "Segue out"
+# ALSA adds its client and port, Windows the place in its list; both change from one time to the next.
+_NUMBERS = re.compile(r" \d+$" if sys.platform == "win32" else r" \d+:\d+$")
+_OURS = re.compile(rf"^{CLIENT}(?:-\d+| probe)?:|^{VIRTUAL_IN}|^{VIRTUAL_OUT}")
+
+Receive = Callable[
+    [bytes, int], None
+]  # bytes and time.perf_counter_ns on arrival; called by a thread of the system
+
+
+class NoMidi(SegueError):
+    """The system has no MIDI, or it has gone away."""
+
+    code, slug = 503, "no_midi"
+
+
+class NoMidiPort(SegueError):
+    """A MIDI port that is not there; the message lists those that are."""
+
+    code, slug = 404, "no_midi_port"
+
+
+class InputPort(Protocol):
+    """An open input."""
+
+    def close(self) -> None:
+        """Close it; does nothing the second time."""
+
+
+class OutputPort(Protocol):
+    """An open output."""
+
+    def send(self, data: Sequence[int]) -> None:
+        """Send one message; one that cannot be sent is lost."""
+
+    def close(self) -> None:
+        """Close it; does nothing the second time."""
+
+
+class PortSystem(Protocol):
+    """The MIDI of a machine. Every method may raise :class:`NoMidi`."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, for people."""
+
+    @property
+    def has_virtual(self) -> bool:
+        """Whether it can offer ports of our own to other programs."""
+
+    def inputs(self) -> list[str]:
+        """Names of the ports that send to us, without our own."""
+
+    def outputs(self) -> list[str]:
+        """Names of the ports that we can send to, without our own."""
+
+    def open_input(self, name: str, receive: Receive, virtual: bool = False) -> InputPort:
+        """Open a port by its listed name, or offer one of that name."""
+
+    def open_output(self, name: str, virtual: bool = False) -> OutputPort:
+        """Open a port by its listed name, or offer one of that name."""
+
+
+def plain_name(name: str) -> str:
+    """A port's name without the numbers that the system gives anew each time: what bindings and profiles go by."""
+    return _NUMBERS.sub("", name)
+
+
+def wanted(names: Sequence[str], parts: Sequence[str]) -> list[str]:
+    """The names that contain one of ``parts``, in any case; ``*`` is in all of them."""
+    return [
+        name for name in names if any(part == "*" or part.casefold() in name.casefold() for part in parts)
+    ]
+
+
+def check_port(part: str, names: Sequence[str]) -> None:
+    """Raise :class:`NoMidiPort`, listing what there is, when no name contains ``part``."""
+    if not wanted(names, [part]):
+        there = ", ".join(f"'{plain_name(name)}'" for name in names) or "none"
+        raise NoMidiPort(f"no MIDI port is called '{part}'; there is: {there}")
+
+
+class _RtPort:
+    """An open port of rtmidi. The lock keeps a send in one thread from a close in another."""
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+        self._lock = threading.Lock()
+
+    def send(self, data: Sequence[int]) -> None:
+        with self._lock:
+            if self._port is None:
+                return
+            try:
+                self._port.send_message(data)
+            except _failures():
+                pass  # the device was pulled out; the watch will see it
+
+    def close(self) -> None:
+        with self._lock:
+            port, self._port = self._port, None
+        if port is not None:
+            try:
+                if hasattr(port, "cancel_callback"):
+                    port.cancel_callback()
+                port.close_port()
+                port.delete()
+            except _failures():
+                pass  # nothing of it is left
+
+
+class RtMidi:
+    """python-rtmidi over the first of the machine's MIDI systems that works (ALSA, JACK, CoreMIDI, Windows)."""
+
+    def __init__(self) -> None:
+        self._api: int | None = None
+
+    @property
+    def name(self) -> str:
+        import rtmidi
+
+        return str(rtmidi.get_api_display_name(self._working()))
+
+    @property
+    def has_virtual(self) -> bool:
+        import rtmidi
+
+        return self._working() != rtmidi.API_WINDOWS_MM
+
+    def inputs(self) -> list[str]:
+        return self._names("MidiIn")
+
+    def outputs(self) -> list[str]:
+        return self._names("MidiOut")
+
+    def open_input(self, name: str, receive: Receive, virtual: bool = False) -> InputPort:
+        port = self._client("MidiIn", CLIENT)
+        # Clock counts; system exclusive and active sensing do not.
+        port.ignore_types(sysex=True, timing=False, active_sense=True)
+
+        def arrived(event: tuple[list[int], float], _data: object) -> None:
+            receive(bytes(event[0]), time.perf_counter_ns())
+
+        port.set_callback(arrived)
+        return self._opened(port, name, virtual, VIRTUAL_IN)
+
+    def open_output(self, name: str, virtual: bool = False) -> OutputPort:
+        return self._opened(self._client("MidiOut", CLIENT), name, virtual, VIRTUAL_OUT)
+
+    def _opened(self, port: Any, name: str, virtual: bool, own_name: str) -> _RtPort:
+        opened = _RtPort(port)
+        try:
+            if virtual:
+                port.open_virtual_port(name)
+            else:
+                names = port.get_ports()
+                if name not in names:
+                    raise NoMidi(f"the MIDI port '{name}' has gone; plug it in again")
+                # (A name without a colon: rtmidi would not connect it on JACK.)
+                port.open_port(names.index(name), name=f"{own_name} {plain_name(name).replace(':', ' ')}")
+        except _failures() as error:
+            opened.close()
+            raise NoMidi(f"the MIDI port '{name}' cannot be opened ({error}); close what uses it") from error
+        except NoMidi:
+            opened.close()
+            raise
+        return opened
+
+    def _names(self, direction: str) -> list[str]:
+        client = self._client(direction, f"{CLIENT} probe")
+        try:
+            return [name for name in client.get_ports() if not _OURS.match(name)]
+        except _failures() as error:
+            raise NoMidi(f"the MIDI system does not answer ({error})") from error
+        finally:
+            client.delete()
+
+    def _client(self, direction: str, name: str) -> Any:
+        import rtmidi
+
+        api = self._working()
+        try:
+            return getattr(rtmidi, direction)(api, name=name)
+        except _failures() as error:
+            self._api = None
+            raise NoMidi(f"the MIDI system does not answer ({error})") from error
+
+    def _working(self) -> int:
+        """The system that is in use, or the first that lets us in."""
+        import rtmidi
+
+        if self._api is not None:
+            return self._api
+        # A client must not start a sound server that nobody asked for.
+        os.environ.setdefault("JACK_NO_START_SERVER", "1")
+        for api in rtmidi.get_compiled_api():
+            if api == rtmidi.API_LINUX_ALSA and sys.platform == "linux" and not Path("/dev/snd/seq").exists():
+                continue  # (asking would print a complaint)
+            try:
+                rtmidi.MidiIn(api, name=f"{CLIENT} probe").delete()
+            except _failures():
+                continue
+            self._api = int(api)
+            return self._api
+        raise NoMidi("this machine has no MIDI system; on Linux load snd-seq or start JACK")
+
+
+def _failures() -> tuple[type[BaseException], ...]:
+    import rtmidi
+
+    return (rtmidi.RtMidiError, SystemError, OSError, RuntimeError)
