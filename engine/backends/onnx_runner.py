@@ -111,25 +111,25 @@ class GraphState:
         return run_and_keep
 
 
-class OnnxRunner:
-    """Sampling state of one level for ``lanes`` lanes, see :class:`engine.backends.protocol.LevelRunner`."""
+class OnnxPrefill:
+    """Conditions and prefill of a window for ``lanes`` lanes: what is in the caches before steps begin."""
 
     def __init__(
-        self, sessions: LevelSessions, config: PriorConfig, names: LabelVocabulary, lanes: int
+        self,
+        row: onnxruntime.InferenceSession,
+        conditions: onnxruntime.InferenceSession,
+        config: PriorConfig,
+        names: LabelVocabulary,
+        lanes: int,
     ) -> None:
         self.config, self.names, self.lanes = config, names, lanes
         self.joint, self.first_code = config.joint_lyrics, config.vocabulary - config.bins
-        self.conditions = sessions.conditions
+        self.conditions = conditions
         self.caches = WindowCaches(config, lanes)
         block, width = config.shape.block_ctx, config.width
         self.added = np.zeros((config.ctx, lanes, width), np.float32)
         self.position = -1  # of the transformer; below 0 before the first window
         self.waiting: Array | None = None  # logits that the prefill gave
-        self.previous = np.zeros(lanes, np.int64)
-        self.place = np.zeros((), np.int64)
-        self.here = np.zeros((lanes, width), np.float32)
-        self.step_graph = GraphState(sessions.step, self.caches, 1)
-        self.step_graph.add({"previous": self.previous, "place": self.place, "added": self.here})
         self.row_inputs: dict[str, NDArray[Any]] = {
             "ids": np.zeros((lanes, block), np.int64),
             "opening": np.zeros((block, 1), np.bool_),
@@ -138,7 +138,7 @@ class OnnxRunner:
             "last": np.zeros((), np.int64),
             "added": np.zeros((lanes, block, width), np.float32),
         }
-        self.row_graph = GraphState(sessions.row, self.caches, block)
+        self.row_graph = GraphState(row, self.caches, block)
         self.row_graph.add(self.row_inputs)
 
     def begin(self, window: WindowInput) -> None:
@@ -209,6 +209,20 @@ class OnnxRunner:
             inputs["added"][:] = self.added[first : first + block].swapaxes(0, 1)
             self.row_graph.run(first)
         self.position, self.waiting = total, self.row_graph.logits
+
+
+class OnnxRunner(OnnxPrefill):
+    """Sampling state of one level for ``lanes`` lanes, see :class:`engine.backends.protocol.LevelRunner`."""
+
+    def __init__(
+        self, sessions: LevelSessions, config: PriorConfig, names: LabelVocabulary, lanes: int
+    ) -> None:
+        super().__init__(sessions.row, sessions.conditions, config, names, lanes)
+        self.previous = np.zeros(lanes, np.int64)
+        self.place = np.zeros((), np.int64)
+        self.here = np.zeros((lanes, config.width), np.float32)
+        self.step_graph = GraphState(sessions.step, self.caches, 1)
+        self.step_graph.add({"previous": self.previous, "place": self.place, "added": self.here})
 
     def step(self, previous: Codes | None) -> Array:
         """See :class:`engine.backends.protocol.LevelRunner`."""

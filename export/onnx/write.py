@@ -15,6 +15,7 @@ from engine.codec.vqvae import Codec
 from engine.errors import BadFormat
 from engine.prior.config import PriorConfig
 from engine.prior.prior import Prior
+from export.onnx.device_step import DeviceStepGraph
 from export.onnx.layers import OPSET, PriorGraph
 from export.onnx.surroundings import ConditionGraph, DecoderGraph, EncoderGraph
 from export.onnx.weights import point_into
@@ -32,6 +33,13 @@ def write_prior(config: PriorConfig, kind: str, precision: GraphPrecision, path:
     ``weights``: name of the file that its weights are made from.
     """
     model = PriorGraph(config, 1 if kind == "step" else config.shape.block_ctx, precision, weights).build()
+    _straight(model, path)
+    onnx.save(model, path)
+
+
+def write_device_step(config: PriorConfig, path: Path, weights: str) -> None:
+    """The graph of one step for a card, see :class:`DeviceStepGraph`; ``weights`` as for :func:`write_prior`."""
+    model = DeviceStepGraph(config, weights).build()
     _straight(model, path)
     onnx.save(model, path)
 

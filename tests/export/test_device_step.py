@@ -1,0 +1,240 @@
+"""The step graph for a card, run on the processor: against the graphs of the processor, and where its nodes ran."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+
+from engine.backends.onnx_cuda import DeviceRunner, DeviceStep, Place, on_card, require_on_device
+from engine.backends.onnx_runner import LevelSessions, OnnxPrefill, OnnxRunner
+from engine.backends.onnx_weights import graph_weights
+from engine.backends.protocol import Codes, WindowInput
+from engine.errors import BadFormat
+from engine.prior.prior import Prior
+from engine.prior.pulse import SongPulse
+from engine.prior.vocabulary import LabelVocabulary
+from engine.request import LevelSampling, Style
+from engine.sampling.noise import uniforms
+from export.onnx.write import write_device_step
+from tests.export.test_onnx import FORMS, sessions
+from tests.prior.build import ARTISTS, GENRES
+from tests.prior.test_lyric_attention import lyric_prior
+
+MIXED = FORMS["row, column, previous row, dense"]
+NAMES = LabelVocabulary.own(ARTISTS, GENRES)
+
+
+def loud_prior(form: dict[str, Any]) -> Prior:
+    torch.manual_seed(1)
+    prior: Prior = lyric_prior({}, **form)
+    if prior.pulse is not None:
+        torch.nn.init.normal_(prior.pulse.phase)
+    return prior
+
+
+def device_step(folder: Path, prior: Prior, place: Place = "cpu", profile: Path | None = None) -> DeviceStep:
+    """Beside the weights that :func:`tests.export.test_onnx.sessions` wrote."""
+    weights = folder / "weights.safetensors"
+    path = folder / "device_step.onnx"
+    write_device_step(prior.config, path, weights.name)
+    return DeviceStep(path, graph_weights(weights, prior.config, "fp32"), place, profile)
+
+
+def runners(
+    folder: Path, prior: Prior, lanes: int, place: Place = "cpu", profile: Path | None = None
+) -> tuple[DeviceRunner, OnnxRunner]:
+    """The runner for a card, and the processor's."""
+    found: LevelSessions = sessions(folder, prior)
+    prefill = OnnxPrefill(found.row, found.conditions, prior.config, NAMES, lanes)
+    theirs = OnnxRunner(found, prior.config, NAMES, lanes)
+    return DeviceRunner(device_step(folder, prior, place, profile), prefill), theirs
+
+
+def window_of(prior: Prior, prefix: Codes) -> WindowInput:
+    lanes = len(prefix)
+    lyrics = np.random.default_rng(3).integers(1, 79, (lanes, 20)) if prior.config.lyrics else None
+    styles = tuple(Style(artists={ARTISTS[lane % 3]: 1.0}) for lane in range(lanes))
+    offsets = tuple(44100 + 999 * lane for lane in range(lanes))
+    return WindowInput(prefix, None, styles, 44100 * 9, offsets, lyrics, SongPulse(5000.0, 77.0, 3))
+
+
+def compare(ours: DeviceRunner, theirs: OnnxRunner, prior: Prior, lanes: int) -> None:
+    """Logits at every position of windows with every kind of prefix, one window after another."""
+    n, block = prior.config.n_ctx, prior.config.shape.block_ctx
+    rng = np.random.default_rng(0)
+    for known in (0, 1, block - 1, block, 2 * block + 1):
+        tokens = rng.integers(0, 16, (lanes, n))
+        for runner in (ours, theirs):
+            runner.begin(window_of(prior, tokens[:, :known]))
+        for position in range(known, n):
+            before = tokens[:, position - 1] if position else None
+            np.testing.assert_allclose(ours.step(before), theirs.step(before), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("form", "lanes"), list(zip(FORMS.values(), (2, 3, 1, 4, 2), strict=True)), ids=FORMS.keys()
+)
+def test_every_position_of_every_kind_equals_the_processors_graphs(
+    form: dict[str, Any], lanes: int, tmp_path: Path
+) -> None:
+    prior = loud_prior(form)
+    ours, theirs = runners(tmp_path, prior, lanes)
+    compare(ours, theirs, prior, lanes)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 4])
+def test_tokens_drawn_are_the_processors(lanes: int, tmp_path: Path) -> None:
+    prior = loud_prior(MIXED)
+    prefix = np.random.default_rng(5).integers(0, 16, (lanes, 3))
+    noise = np.stack([uniforms(lane, 2, 3, prior.config.n_ctx) for lane in range(lanes)])
+    drawn = []
+    for runner in runners(tmp_path, prior, lanes):
+        runner.begin(window_of(prior, prefix))
+        drawn.append(runner.sample(prefix[:, -1], noise, LevelSampling()))
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert len(np.unique(drawn[0])) > 4
+
+
+def test_a_step_writes_one_slot_in_place_and_can_be_run_again(tmp_path: Path) -> None:
+    """As capturing does: the same logits, and of every cache but one slot of each lane and head as it was."""
+    prior = loud_prior(MIXED)
+    ours, _ = runners(tmp_path, prior, 2)
+    ours.begin(window_of(prior, np.zeros((2, 9), np.int64)))
+    ours.step(None)
+    before = {name: value.numpy().copy() for name, value in ours.caches.items()}
+    addresses = {name: value.data_ptr() for name, value in ours.caches.items()}
+    first = ours.step(np.array([3, 5])).copy()
+    after = {name: value.numpy().copy() for name, value in ours.caches.items()}
+    for name, held in before.items():
+        changed = (after[name] != held).any(-1)  # [N * H, slots]
+        assert (changed.sum(1) == 1).all() and len({tuple(row) for row in changed}) == 1, name
+    ours.position -= 1
+    np.testing.assert_array_equal(ours.step(np.array([3, 5])), first)
+    assert {name: value.data_ptr() for name, value in ours.caches.items()} == addresses
+    for name, value in ours.caches.items():
+        np.testing.assert_array_equal(value.numpy(), after[name])
+
+
+def test_the_graph_is_straight_computes_no_shape_and_takes_its_numbers_from_the_device(
+    tmp_path: Path,
+) -> None:
+    for number, form in enumerate(FORMS.values()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        prior = loud_prior(form)
+        sessions(folder, prior)
+        device_step(folder, prior)
+        model = onnx.load(folder / "device_step.onnx", load_external_data=False)
+        onnx.checker.check_model(str(folder / "device_step.onnx"))
+        constants = {tensor.name for tensor in model.graph.initializer}
+        for node in model.graph.node:
+            assert node.op_type not in {"Loop", "If", "Scan", "Shape", "Size", "NonZero", "Expand", "Range"}
+            on_host = {"Reshape": 1, "Split": 1}.get(node.op_type)  # what CUDA kernels read on the host
+            assert on_host is None or node.input[on_host] in constants
+        whole = {
+            value.name for value in model.graph.input if value.type.tensor_type.elem_type == TensorProto.INT64
+        }
+        assert whole == {"place", "previous", "lane_heads"}
+
+
+def test_lanes_of_the_caches_are_carried_over_by_kind(tmp_path: Path) -> None:
+    """Column c, row r of lane n, head h: slot c * rows + r of line n * heads + h."""
+    prior = loud_prior(MIXED)
+    _, theirs = runners(tmp_path, prior, 3)
+    caches, shape = theirs.caches, prior.config.shape
+    rng = np.random.default_rng(0)
+    for array in (*caches.arrays.values(), *caches.previous):
+        array[:] = rng.normal(size=array.shape)
+    found = dict(on_card(caches))
+    columns = caches.arrays["columns"]  # [L, 2, columns, N, H, rows, D]
+    line, slot = 2 * prior.config.heads + 1, 5 * shape.blocks + 3
+    np.testing.assert_array_equal(found["columns.0.values"][line, slot], columns[0, 1, 5, 2, 1, 3])
+    odd = caches.previous[1]  # [L, 2, N, H, block_ctx, D]
+    np.testing.assert_array_equal(
+        found["previous_rows.0.keys"][line, shape.block_ctx + 4], odd[0, 0, 2, 1, 4]
+    )
+
+
+def test_a_profile_of_the_processor_holds_no_copy(tmp_path: Path) -> None:
+    prior = loud_prior(MIXED)
+    ours, _ = runners(tmp_path, prior, 1, profile=tmp_path / "ran")
+    ours.begin(window_of(prior, np.zeros((1, 3), np.int64)))
+    ours.step(None)
+    ours.step(np.array([1]))
+    profile = Path(ours.graph.session.end_profiling())
+    require_on_device(profile, "cpu")
+    with pytest.raises(BadFormat, match=r"^a step copies 0 times .* and runs .*Gather, .* outside CUDAExec"):
+        require_on_device(profile)
+
+
+def event(op: str, provider: str = "CUDAExecutionProvider") -> dict[str, Any]:
+    return {"cat": "Node", "name": f"{op}_kernel_time", "args": {"op_name": op, "provider": provider}}
+
+
+def test_copies_and_nodes_elsewhere_are_told(tmp_path: Path) -> None:
+    profile = tmp_path / "profile.json"
+
+    def wrote(*events: dict[str, Any]) -> Path:
+        profile.write_text(json.dumps([{"cat": "Session", "name": "model_run"}, *events]))
+        return profile
+
+    require_on_device(wrote(event("Gemm"), event("Softmax")))
+    with pytest.raises(
+        BadFormat, match=r"a step copies 2 times between card and processor, and runs nothing outs"
+    ):
+        require_on_device(wrote(event("MemcpyFromHost"), event("Gemm"), event("MemcpyToHost")))
+    with pytest.raises(
+        BadFormat, match=r"copies 0 times .*, and runs Gather, Min outside CUDAExecutionProvider"
+    ):
+        require_on_device(
+            wrote(event("Min", "CPUExecutionProvider"), event("Gather", "CPUExecutionProvider"))
+        )
+    with pytest.raises(BadFormat, match="names no node that ran; run the graph before its profile is ended"):
+        require_on_device(wrote())
+    profile.write_text("[{")
+    with pytest.raises(BadFormat, match="is not a profile of ONNX Runtime; run the graph again"):
+        require_on_device(profile)
+
+
+def test_a_graph_of_other_weights_is_refused(tmp_path: Path) -> None:
+    prior = loud_prior(MIXED)
+    sessions(tmp_path, prior)
+    write_device_step(prior.config, tmp_path / "device_step.onnx", "weights.safetensors")
+    weights = graph_weights(tmp_path / "weights.safetensors", prior.config, "fp32")
+    weights["embed"] = weights["embed"][:, :5]
+    with pytest.raises(BadFormat, match=r"device_step\.onnx cannot be loaded: "):
+        DeviceStep(tmp_path / "device_step.onnx", weights, "cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_a_captured_step_equals_the_processors_graphs(form: dict[str, Any], tmp_path: Path) -> None:
+    require_provider()
+    prior = loud_prior(form)
+    ours, theirs = runners(tmp_path, prior, 2, "cuda")
+    compare(ours, theirs, prior, 2)
+
+
+@pytest.mark.gpu
+def test_a_step_on_the_card_stays_there(tmp_path: Path) -> None:
+    require_provider()
+    prior = loud_prior(MIXED)
+    ours, _ = runners(tmp_path, prior, 2, "cuda", tmp_path / "ran")
+    ours.begin(window_of(prior, np.zeros((2, 3), np.int64)))
+    ours.step(None)
+    ours.step(np.array([1, 2]))
+    require_on_device(Path(ours.graph.session.end_profiling()))
+
+
+def require_provider() -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this build of ONNX Runtime has no CUDA")
