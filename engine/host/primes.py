@@ -14,6 +14,7 @@ import numpy as np
 from engine.audio import Waveform, probe, read_prime
 from engine.audio.prime import refuse_relative
 from engine.errors import NoFile, PathNotAllowed
+from engine.host import hearing
 from engine.host.known import KnownPrime
 from engine.request import PrimeRef, Request, Sampling
 

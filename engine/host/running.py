@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import Cancelled, NoFile, SegueError
+from engine.host import hearing
 from engine.host.failures import named
 from engine.host.feeder import RingFeeder
 from engine.host.jobs import Sampler, run_request
@@ -75,6 +76,7 @@ class RunningJob:
             if self._stop.is_set():
                 raise Cancelled(f"job '{command.job}' was cancelled before it began")
             model, reference = backend(command.request.model), command.request.prime
+            hearing.load()
             self._feeder = self._open_ring()
             run_request(
                 model,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.host import hearing
 from engine.host.primes import PrimeShelf
 from engine.host.protocol import Prepare
 from engine.request import LevelSampling, PrimeRef, Style
@@ -135,10 +136,9 @@ def light(config: ModelConfig) -> bool:
 
 def warm_up(backend: Backend) -> None:
     """Runs everything of a model once, on next to nothing, and loads what hears the tempo."""
-    import engine.analysis.pulse
-    import engine.analysis.tempo  # noqa: F401
     from engine.backends.protocol import WindowInput
 
+    hearing.load()
     config = backend.config
     if not light(config):
         return
