@@ -56,9 +56,8 @@ class PrimeShelf:
         found = self._get(key)
         if found is None:
             waveform = read_prime(ref, backend.config.rate)
-            with ThreadPoolExecutor(
-                1
-            ) as beside:  # numpy and the model's runtime both compute without the interpreter
+            hearing.load()
+            with ThreadPoolExecutor(1) as beside:  # (numpy and runtimes compute without the interpreter)
                 tempo = beside.submit(_listen, backend.config, ref, waveform, bpm)
                 codes = _encode(backend, waveform, (backend.config.top,))
                 found = ShelvedPrime(KnownPrime(waveform, codes), probe(ref.path).rate, tempo.result())
