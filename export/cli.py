@@ -40,12 +40,13 @@ def onnx(model: str, tokens: int, as_json: bool) -> None:
     from engine.backends import SAMPLING_THREADS
     from engine.store import model_folder, read_config
     from export.onnx.check import check_model, require_equal, settle
+    from export.onnx.check_device import check_device_steps, place_here
     from export.onnx.model import export_model
 
     torch.set_num_threads(SAMPLING_THREADS)
     levels = len(read_config(model_folder(model)).priors)
     with Progress(console=Console(stderr=True), disable=as_json) as progress:
-        writing = progress.add_task("writing", total=7 * levels)
+        writing = progress.add_task("writing", total=8 * levels)
 
         def written(name: str) -> None:
             progress.update(writing, description=f"writing {name}", advance=1)
@@ -54,14 +55,19 @@ def onnx(model: str, tokens: int, as_json: bool) -> None:
         progress.update(writing, description="written")
         comparing = progress.add_task("comparing with torch", total=tokens * levels)
         checks = list(check_model(folder, tokens, lambda done: progress.advance(comparing, done)))
+        progress.update(comparing, description="comparing the graphs for cards")
+        place = place_here()
+        card = check_device_steps(folder, place)
     precisions = settle(folder, checks)
     if as_json:
         rows = [asdict(check) for check in checks]
-        click.echo(json.dumps({"folder": str(folder), "levels": rows, "precisions": precisions}, indent=1))
+        told = {"folder": str(folder), "levels": rows, "precisions": precisions}
+        click.echo(json.dumps({**told, "card": {"run_on": place, "logits": card}}, indent=1))
     else:
         Console(width=max(120, shutil.get_terminal_size().columns)).print(_table(checks))
         named = ", ".join(f"level {level} {precision}" for level, precision in enumerate(precisions))
         click.echo(f"graphs in {folder}; by default they run: {named}")
+        click.echo(f"steps for a card, run on {place}: logits differ by at most {max(card.values()):.1e}")
     require_equal(checks)
 
 

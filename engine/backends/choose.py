@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Wanted = Literal["auto", "torch", "onnx"]
 Device = Literal["auto", "cpu", "cuda"]  # where the user wants a model to be run
 CUDA_PROVIDER = "CUDAExecutionProvider"
+CARD_GRAPH = (
+    "device_step_0.onnx"  # there where a model was exported for cards (engine/backends/onnx_manifest.py)
+)
 # Bytes of priors as they are stored that two processor cores play in real time, with room: the starter has 26 MB. A
 # step there takes as long as reading the weights does; on a card a small one takes as long as its launches do.
 SMALL = 1 << 26
@@ -109,7 +112,7 @@ def _no_graphs_on_card(name: str, found: Found) -> str:
     if found.precision == INT8:
         return "graphs for a card are in single precision only"
     if not found.for_cards:
-        return f"{name} has no graphs for a card (write them with: segue export onnx {name} --cuda)"
+        return f"{name} has no graphs for a card (write them with: segue export onnx {name})"
     return ""
 
 
@@ -154,7 +157,7 @@ def _look(name: str) -> Found:
         providers=() if missing else _providers(),
         precision=named_precision(name)[1],
         exported=(folder / GRAPHS_FILE).is_file(),
-        for_cards=(folder / "device_step_0.onnx").is_file(),
+        for_cards=(folder / CARD_GRAPH).is_file(),
         stored=_bytes_of(files),
         card=_torch_sees_card,
     )
@@ -194,7 +197,8 @@ def _onnx(name: str, device: Literal["cpu", "cuda"]) -> Backend:
 
     need = _require_room(name)
     named = named_precision(name)[1]
-    backend = OnnxBackend(model_folder(name), next((own for own in GRAPH_PRECISIONS if own == named), None))
+    precision = next((own for own in GRAPH_PRECISIONS if own == named), None)
+    backend = OnnxBackend(model_folder(name), precision, "cuda" if device == "cuda" else None)
     if need <= _LOADED_AT_ONCE:
         backend.load()
     return backend

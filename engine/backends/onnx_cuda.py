@@ -23,7 +23,7 @@ from engine.backends.onnx_caches import NAMES, Array, WindowCaches, by_layer, po
 from engine.backends.onnx_runner import OnnxPrefill
 from engine.backends.onnx_sessions import PROVIDERS, options
 from engine.backends.protocol import Codes, WindowInput
-from engine.errors import BadFormat
+from engine.errors import BadFormat, NoMemory, SegueError
 from engine.prior.config import PriorConfig
 from engine.prior.patterns import Kind
 from engine.request import LevelSampling
@@ -70,7 +70,8 @@ class DeviceStep:
 
     ``weights``: arrays by the names that the graph gives them, see
     :func:`engine.backends.onnx_weights.graph_weights`. ``profile``: where the runtime writes what ran where.
-    Raises BadFormat if the runtime refuses the graph, as it does for one that could not be captured.
+    Raises NoMemory if the card has no room, BadFormat if the runtime refuses the graph, as it does for one that could
+    not be captured.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class DeviceStep:
         try:
             self.session = onnxruntime.InferenceSession(str(path), chosen, providers=providers)
         except Exception as error:  # the runtime has no common base class for its failures
-            raise BadFormat(f"{path} cannot be loaded: {error}") from error
+            raise refused(path, error) from error
         if place == "cuda" and CUDA_PROVIDER not in self.session.get_providers():
             raise BadFormat(
                 f"{path} cannot be run on a card: ONNX Runtime found no CUDA driver that it can use"
@@ -111,6 +112,16 @@ class DeviceStep:
         )
         value.update_inplace(np.ascontiguousarray(array))
         return value
+
+
+def refused(path: Path, error: Exception) -> SegueError:
+    """What to raise for a graph that the runtime does not load: NoMemory if the card is full, else BadFormat."""
+    if "allocate memory" in str(error) or "out of memory" in str(error):
+        return NoMemory(
+            f"{path.name} in single precision does not fit on the card; torch in half precision needs less: --backend "
+            "torch and @bf16 behind the model's name"
+        )
+    return BadFormat(f"{path} cannot be loaded: {error}")
 
 
 class DeviceRunner:

@@ -15,6 +15,8 @@ from engine.store.files import GRAPHS_FILE
 
 FORMAT: Literal[2] = 2  # 1: caches that the runner filled, float32 only
 
+DEVICE_STEP = "device_step"  # the kind of graph that runs steps on a card (engine/backends/onnx_cuda.py)
+
 
 def graph_file(kind: str, level: int, precision: GraphPrecision = "fp32") -> str:
     """File name of one graph; it lies beside the weights that it is of."""
@@ -22,7 +24,7 @@ def graph_file(kind: str, level: int, precision: GraphPrecision = "fp32") -> str
 
 
 def graphs_of(levels: int) -> Iterator[tuple[str, int, GraphPrecision]]:
-    """Kind, level and precision of every graph of a model."""
+    """Kind, level and precision of every graph that a model is run by on the processor."""
     for level in range(levels):
         for precision in GRAPH_PRECISIONS:
             yield from (("step", level, precision), ("row", level, precision))

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.audio.durable import write_durably
-from engine.backends.onnx_manifest import OnnxManifest, graph_file, graphs_of
+from engine.backends.onnx_manifest import DEVICE_STEP, OnnxManifest, graph_file, graphs_of
 from engine.backends.onnx_weights import GraphPrecision
 from engine.errors import BadFormat
 from engine.store import load_model
 from engine.store.files import CODEC_FILE, GRAPHS_FILE, prior_file
 from export.onnx.layers import OPSET
-from export.onnx.write import write_codec, write_conditions, write_prior
+from export.onnx.write import write_codec, write_conditions, write_device_step, write_prior
 
 
 def export_model(name: str | Path, step: Callable[[str], None] = lambda words: None) -> Path:
@@ -43,6 +43,7 @@ def export_model(name: str | Path, step: Callable[[str], None] = lambda words: N
                 path = place(kind, level, precision)
                 write_prior(model.priors[level].config, kind, precision, path, prior_file(level))
         for level, prior in sorted(model.priors.items()):
+            write_device_step(prior.config, place(DEVICE_STEP, level), prior_file(level))
             write_conditions(prior, place("conditions", level), folder / prior_file(level))
             write_codec(
                 model.codec, level, place("encoder", level), place("decoder", level), folder / CODEC_FILE

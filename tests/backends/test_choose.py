@@ -90,7 +90,7 @@ PROVIDER = "this build of ONNX Runtime has no CUDAExecutionProvider (pip install
         ("onnx", found(False),
          Choice("onnx", "cpu", (f"{PROVIDER}, and torch sees no CUDA card; the processor runs m",))),
         ("onnx", found(False, providers=(CUDA_PROVIDER,)),
-         Choice("onnx", "cpu", ("m has no graphs for a card (write them with: segue export onnx m --cuda), and torch "
+         Choice("onnx", "cpu", ("m has no graphs for a card (write them with: segue export onnx m), and torch "
                                 "sees no CUDA card; the processor runs m",))),
         ("onnx", found(True, providers=(CUDA_PROVIDER,), for_cards=True, precision="int8"),
          Choice("torch", "cuda", ("graphs for a card are in single precision only; torch runs m on the card",))),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,27 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from engine.backends.onnx_cuda import DeviceRunner, DeviceStep, Place, on_card, require_on_device
+from engine.backends.choose import CARD_GRAPH
+from engine.backends.onnx_backend import OnnxBackend
+from engine.backends.onnx_cuda import DeviceRunner, DeviceStep, Place, on_card, refused, require_on_device
 from engine.backends.onnx_runner import LevelSessions, OnnxPrefill, OnnxRunner
 from engine.backends.onnx_weights import graph_weights
 from engine.backends.protocol import Codes, WindowInput
-from engine.errors import BadFormat
+from engine.errors import BadFormat, NoMemory
 from engine.prior.prior import Prior
 from engine.prior.pulse import SongPulse
 from engine.prior.vocabulary import LabelVocabulary
 from engine.request import LevelSampling, Style
+from engine.sampling import continue_prime
 from engine.sampling.noise import uniforms
+from engine.store.files import GRAPHS_FILE
+from export.onnx import check_device
+from export.onnx.check_device import check_device_steps, require_staying
+from export.onnx.model import export_model
 from export.onnx.write import write_device_step
-from tests.export.test_onnx import FORMS, sessions
-from tests.prior.build import ARTISTS, GENRES
+from tests.export.requests import request_of, sound_of
+from tests.export.test_onnx import FORMS, collected, sessions
+from tests.prior.build import ARTISTS, GENRES, tiny_model
 from tests.prior.test_lyric_attention import lyric_prior
 
 MIXED = FORMS["row, column, previous row, dense"]
@@ -211,6 +221,79 @@ def test_a_graph_of_other_weights_is_refused(tmp_path: Path) -> None:
     weights["embed"] = weights["embed"][:, :5]
     with pytest.raises(BadFormat, match=r"device_step\.onnx cannot be loaded: "):
         DeviceStep(tmp_path / "device_step.onnx", weights, "cpu")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole tiny model with its graphs."""
+    folder = tmp_path_factory.mktemp("device") / "tiny"
+    tiny_model(folder)
+    return export_model(folder)
+
+
+def test_an_export_writes_and_checks_the_graphs_for_cards(exported: Path) -> None:
+    named = json.loads((exported / GRAPHS_FILE).read_text())["graphs"]
+    assert {"device_step_0.onnx", "device_step_1.onnx", "device_step_2.onnx"} <= named.keys()
+    assert (exported / CARD_GRAPH).is_file()
+    found = check_device_steps(exported, "cpu")
+    assert set(found) == {0, 1, 2} and max(found.values()) < 1e-4
+    backend = OnnxBackend(exported, place="cpu")
+    require_staying(backend, 0, "cpu")
+    with pytest.raises(BadFormat, match="outside CUDAExecutionProvider; it must stay on the card"):
+        profile_elsewhere(backend)
+
+
+def profile_elsewhere(backend: OnnxBackend) -> None:
+    """What the check says of a level that a card was meant to run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check_device, "require_on_device", lambda profile, place: require_on_device(profile))
+        require_staying(backend, 0, "cpu")
+
+
+def test_graphs_that_differ_are_named(exported: Path, tmp_path: Path) -> None:
+    """Those of level 0 over the processor's weights, with a layer norm that divides by more."""
+    folder = Path(shutil.copytree(exported, tmp_path / "tiny"))
+    path = folder / CARD_GRAPH
+    model = onnx.load(path, load_external_data=False)
+    norm = next(node for node in model.graph.node if node.op_type == "LayerNormalization")
+    next(given for given in norm.attribute if given.name == "epsilon").f = 1.0
+    onnx.save(model, path)
+    manifest = json.loads((folder / GRAPHS_FILE).read_text())
+    manifest["graphs"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / GRAPHS_FILE).write_text(json.dumps(manifest))
+    with pytest.raises(BadFormat, match=r"device_step_0\.onnx differs from the processor's graph by \d"):
+        check_device_steps(folder, "cpu")
+
+
+def test_a_take_is_the_same_by_the_graphs_for_cards(exported: Path) -> None:
+    ours, theirs = OnnxBackend(exported, place="cpu"), OnnxBackend(exported, "fp32")
+    ours.load()
+    request = request_of(exported, "full")
+    made = [list(continue_prime(backend, request, sound_of(request))) for backend in (ours, theirs)]
+    assert collected(made[0])[0] == collected(made[1])[0]
+    assert ours.runtime == "onnx fp32 fp32 fp32" and ours.precisions == {0: "fp32", 1: "fp32", 2: "fp32"}
+
+
+def test_a_model_exported_before_there_were_graphs_for_cards_is_told(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "tiny"))
+    manifest = json.loads((folder / GRAPHS_FILE).read_text())
+    del manifest["graphs"]["device_step_1.onnx"]
+    (folder / GRAPHS_FILE).write_text(json.dumps(manifest))
+    OnnxBackend(folder)
+    with pytest.raises(
+        BadFormat, match=r"does not name device_step_1\.onnx, which this model needs; export the"
+    ):
+        OnnxBackend(folder, place="cuda")
+
+
+@pytest.mark.parametrize(
+    "said", ["Failed to allocate memory for requested buffer", "CUDA failure 2: out of memory"]
+)
+def test_a_full_card_is_told(said: str) -> None:
+    error = refused(Path("step.onnx"), RuntimeError(said))
+    assert isinstance(error, NoMemory)
+    assert error.message.startswith("step.onnx in single precision does not fit on the card; torch in half")
+    assert isinstance(refused(Path("step.onnx"), RuntimeError("no kernel")), BadFormat)
 
 
 @pytest.mark.gpu

@@ -124,6 +124,10 @@ def test_the_command_compares_with_torch_and_says_so(exported: Path) -> None:
         else:
             assert 1e-4 < row["logits"] < 0.5 and 0 < row["bits"] < 0.01
     assert json.loads((exported / GRAPHS_FILE).read_text())["precisions"] == printed["precisions"]
+    assert printed["card"]["run_on"] in ("cpu", "cuda")
+    assert {level: off < 1e-4 for level, off in printed["card"]["logits"].items()} == dict.fromkeys(
+        "012", True
+    )
 
 
 def check(level: int, precision: GraphPrecision, bits: float, step_us: float) -> LevelCheck:
