@@ -9,18 +9,25 @@ from difflib import get_close_matches
 
 from engine.errors import BadArguments, NoStyle, OutOfRange
 from engine.request import Style
-from presets.library import factory_presets, find_preset
+from presets.library import factory_presets
+from presets.playing import fitted_style
 from presets.schema import Preset, key_of
 
 UNKNOWN = "unknown"
 
 
 def resolve_style(
-    name: str, artists: Sequence[str], genres: Sequence[str], genre_words: bool = False
+    name: str,
+    artists: Sequence[str],
+    genres: Sequence[str],
+    genre_words: bool = False,
+    presets: Mapping[str, Preset] | None = None,
 ) -> Style:
     """The style called ``name``, of a model that knows ``artists`` and ``genres`` (label 0 is "unknown").
 
     ``genre_words``: its genres are words, and several of them in a row are a genre too ("country rock").
+    ``presets``: those that can be named, by key; the factory's where none are given. Of a preset, what the model does
+    not know is left out (:func:`presets.playing.fitted_style`).
     ``name`` is a preset, a genre, an artist, ``unknown`` (no style), or a mix ``house:0.7+lofi:0.3`` of them
     (weight 1 where none is given). In a mix, genres and artists are weighed separately: a part that names no
     artist leaves the artists to the others. Case, spaces, ``-`` and ``_`` do not matter.
@@ -30,7 +37,7 @@ def resolve_style(
         BadArguments: a weight that is not a number, or an empty part.
         OutOfRange: a weight that is not above 0.
     """
-    known = _Known(artists, genres, genre_words)
+    known = _Known(artists, genres, genre_words, factory_presets() if presets is None else presets)
     mixed_artists: dict[str, float] = {}
     mixed_genres: dict[str, float] = {}
     for part in name.split("+"):
@@ -70,18 +77,25 @@ def _add(mix: dict[str, float], weights: Mapping[str, float], factor: float) -> 
 class _Known:
     """The names one model understands, and the presets that it can play."""
 
-    def __init__(self, artists: Sequence[str], genres: Sequence[str], genre_words: bool) -> None:
+    def __init__(
+        self,
+        artists: Sequence[str],
+        genres: Sequence[str],
+        genre_words: bool,
+        presets: Mapping[str, Preset],
+    ) -> None:
+        self._labels = (artists, genres, genre_words)
         self._genre_words = genre_words
+        self._presets = presets
         self._artists = {key_of(name): name for name in artists if name != UNKNOWN}
         self._genres = {key_of(name): name for name in genres if name != UNKNOWN}
 
     def style(self, label: str) -> Style:
         """The style of one part of a mix. Raises NoStyle."""
         key = key_of(label)
-        preset = find_preset(label)
+        preset = self._presets.get(key)
         if preset is not None:
-            self._check(preset)
-            return preset.style
+            return fitted_style(preset, *self._labels).style
         if key in self._genres:
             return Style(genres={self._genres[key]: 1.0})
         if key in self._artists:
@@ -93,17 +107,8 @@ class _Known:
             return Style()
         raise NoStyle(f"style '{label}' is unknown; {self._offer(key)}")
 
-    def _check(self, preset: Preset) -> None:
-        foreign = [name for name in preset.style.genres if key_of(name) not in self._genres]
-        foreign += [name for name in preset.style.artists if key_of(name) not in self._artists]
-        if foreign:
-            raise NoStyle(
-                f"preset '{preset.name}' needs '{foreign[0]}', which this model does not know; "
-                f"choose one of its genres: {', '.join(self._genres.values()) or 'none'}"
-            )
-
     def _offer(self, key: str) -> str:
-        names = [*factory_presets(), *self._genres, *self._artists]
+        names = [*self._presets, *self._genres, *self._artists]
         near = get_close_matches(key, names, n=3, cutoff=0.6)
         if near:
             return "did you mean " + " or ".join(f"'{name}'" for name in near) + "?"

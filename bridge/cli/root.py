@@ -43,6 +43,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "export": LazyCommand("export.cli:export", "Write a model for another runtime."),
     "models": LazyCommand("engine.store.cli:models", "Import released weights; list and check models."),
     "bench": LazyCommand("export.bench.cli:bench", "Measure how fast a model runs here."),
+    "presets": LazyCommand("bridge.cli.presets:presets", "List, show, make and check presets."),
     "midi": LazyCommand("bridge.cli.midi:midi", "Controllers: what reaches what, ports, learning."),
     "doctor": LazyCommand("bridge.cli.doctor:doctor", "Check this machine and say what to do next."),
 }
