@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.backends import SAMPLING_THREADS
-from engine.errors import NoMemory
+from engine.errors import NoDevice, NoMemory
 from engine.store import model_folder, read_config
 from engine.store.files import CODEC_FILE, GRAPHS_FILE, prior_file
 from engine.store.home import INT8, named_precision, split_precision
@@ -199,6 +199,11 @@ def _onnx(name: str, device: Literal["cpu", "cuda"]) -> Backend:
     named = named_precision(name)[1]
     precision = next((own for own in GRAPH_PRECISIONS if own == named), None)
     backend = OnnxBackend(model_folder(name), precision, "cuda" if device == "cuda" else None)
+    try:
+        backend.require_place()
+    except NoDevice as error:
+        _log.warning("%s; the processor runs %s", error.message, name)
+        return _onnx(name, "cpu")
     if need <= _LOADED_AT_ONCE:
         backend.load()
     return backend

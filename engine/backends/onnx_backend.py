@@ -84,6 +84,11 @@ class OnnxBackend:
         precision = self.precisions[level] if kind in ("step", "row") else "fp32"
         return self._sessions.get(kind, level, precision)
 
+    def require_place(self) -> None:
+        """Raise NoDevice if steps are to run on a card and there is none that the runtime can use."""
+        if self.place is not None:
+            self._step(0)
+
     def _step(self, level: int) -> DeviceStep:
         """A level's step graph for a card, loaded when first asked for."""
         assert self.place is not None

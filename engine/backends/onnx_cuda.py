@@ -23,7 +23,7 @@ from engine.backends.onnx_caches import NAMES, Array, WindowCaches, by_layer, po
 from engine.backends.onnx_runner import OnnxPrefill
 from engine.backends.onnx_sessions import PROVIDERS, options
 from engine.backends.protocol import Codes, WindowInput
-from engine.errors import BadFormat, NoMemory, SegueError
+from engine.errors import BadFormat, NoDevice, NoMemory, SegueError
 from engine.prior.config import PriorConfig
 from engine.prior.patterns import Kind
 from engine.request import LevelSampling
@@ -70,8 +70,8 @@ class DeviceStep:
 
     ``weights``: arrays by the names that the graph gives them, see
     :func:`engine.backends.onnx_weights.graph_weights`. ``profile``: where the runtime writes what ran where.
-    Raises NoMemory if the card has no room, BadFormat if the runtime refuses the graph, as it does for one that could
-    not be captured.
+    Raises NoDevice without a card that the runtime can use, NoMemory if the card has no room, BadFormat if the
+    runtime refuses the graph, as it does for one that could not be captured.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class DeviceStep:
         except Exception as error:  # the runtime has no common base class for its failures
             raise refused(path, error) from error
         if place == "cuda" and CUDA_PROVIDER not in self.session.get_providers():
-            raise BadFormat(
-                f"{path} cannot be run on a card: ONNX Runtime found no CUDA driver that it can use"
+            raise NoDevice(
+                "ONNX Runtime found no CUDA card that it can use (its driver or libraries are missing)"
             )
 
     def hold(self, array: NDArray[Any]) -> onnxruntime.OrtValue:

@@ -14,7 +14,8 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from engine.backends.choose import CARD_GRAPH
+from engine.backends import choose
+from engine.backends.choose import CARD_GRAPH, open_backend
 from engine.backends.onnx_backend import OnnxBackend
 from engine.backends.onnx_cuda import DeviceRunner, DeviceStep, Place, on_card, refused, require_on_device
 from engine.backends.onnx_runner import LevelSessions, OnnxPrefill, OnnxRunner
@@ -29,7 +30,7 @@ from engine.sampling import continue_prime
 from engine.sampling.noise import uniforms
 from engine.store.files import GRAPHS_FILE
 from export.onnx import check_device
-from export.onnx.check_device import check_device_steps, require_staying
+from export.onnx.check_device import check_device_steps, place_here, require_staying
 from export.onnx.model import export_model
 from export.onnx.write import write_device_step
 from tests.export.requests import request_of, sound_of
@@ -284,6 +285,29 @@ def test_a_model_exported_before_there_were_graphs_for_cards_is_told(exported: P
         BadFormat, match=r"does not name device_step_1\.onnx, which this model needs; export the"
     ):
         OnnxBackend(folder, place="cuda")
+
+
+@pytest.mark.skipif(place_here() == "cuda", reason="ONNX Runtime has a card here")
+def test_a_card_that_graphs_cannot_use_is_told_in_a_line(
+    exported: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    none_built = (
+        "this build of ONNX Runtime has no CUDAExecutionProvider (pip install onnxruntime-gpu), and torch "
+    )
+    none_found = "ONNX Runtime found no CUDA card that it can use (its driver or libraries are missing)"
+    for providers, said in (
+        (("CPUExecutionProvider",), f"{none_built}sees no CUDA card; the processor runs {exported}"),
+        (
+            ("CUDAExecutionProvider",),
+            f"{none_found}; the processor runs {exported}",
+        ),  # a build without its driver
+    ):
+        caplog.clear()
+        monkeypatch.setattr(choose, "_providers", lambda given=providers: given)
+        backend = open_backend(str(exported), "onnx", device="cuda")
+        assert isinstance(backend, OnnxBackend) and backend.place is None
+        assert [r.getMessage() for r in caplog.records if r.name == choose.__name__] == [said]
 
 
 @pytest.mark.parametrize(
