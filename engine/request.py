@@ -113,8 +113,8 @@ class LevelSampling(Frozen):
     """How tokens of one level are drawn. ``top_k`` and ``top_p`` exclude each other (facts/jukebox.md §5.3).
 
     ``strand``: how many windows of a lower level follow on one another until one begins anew; strands are sampled
-    side by side. None: every window sees the one before it, as in the paper. ``warm_up_fraction``: the part of a
-    window that a strand samples in vain before its first token, to have something before it.
+    side by side. None: every window sees the one before it, as in the paper. ``overlap_fraction``: the part of a
+    window that a strand begins before the one before it ends; there the audio of both is cross-faded.
     """
 
     temperature: Annotated[float, Field(gt=0.0, le=2.0)] = 0.98
@@ -122,7 +122,7 @@ class LevelSampling(Frozen):
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     hop_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     strand: Annotated[int, Field(ge=1, le=1024)] | None = None
-    warm_up_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0625
+    overlap_fraction: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0625
 
     @model_validator(mode="after")
     def _one_filter(self) -> LevelSampling:

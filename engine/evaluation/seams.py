@@ -6,20 +6,19 @@ and the sequential take at the same places: the seam metric is the ratio of the 
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.analysis.seams import clicks, spectral_jumps
-from engine.backends.protocol import Backend, Codes
+from engine.backends.protocol import Backend
 from engine.errors import TooShort
 from engine.evaluation.data import Song
 from engine.request import Frozen, Sampling, Style
-from engine.sampling.decoding import decode
+from engine.sampling.decoding import Decoder, fades_of
 from engine.sampling.plan import Plan, Window, hop_tokens, level_windows, part_of_window, strand_windows
 from engine.sampling.scheduler import Scheduler, Setting, TakeInput
 
@@ -29,14 +28,14 @@ PRIME_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Way:
-    """One way of cutting a level into windows. ``strand``: see :class:`engine.request.LevelSampling`; ``overlap``:
-    the part of a window that a strand begins before the one before it ends, in vain (a warm-up) unless ``fade``: then
-    the audio of both is cross-faded there with equal power."""
+    """One way of cutting a level into windows. ``strand`` and ``overlap``: as in
+    :class:`engine.request.LevelSampling`; ``fade``: whether what overlaps is cross-faded, as it is in a take, or cut.
+    """
 
     name: str
     strand: int | None = None
     overlap: float = 0.0
-    fade: bool = False
+    fade: bool = True
 
 
 WAYS = (
@@ -44,10 +43,10 @@ WAYS = (
     Way("wavefront, strands of 4", 4),
     Way("two-phase", 2),
     Way("no left context", 1),
-    Way("no left context, warm-up 1/16", 1, 1 / 16),
-    Way("no left context, warm-up 1/8", 1, 1 / 8),
-    Way("two-phase, warm-up 1/16", 2, 1 / 16),
-    Way("no left context, cross-fade 1/16", 1, 1 / 16, True),
+    Way("no left context, 1/16 to warm up", 1, 1 / 16, False),
+    Way("no left context, 1/16 cross-faded", 1, 1 / 16),
+    Way("no left context, 1/8 cross-faded", 1, 1 / 8),
+    Way("two-phase, 1/16 cross-faded", 2, 1 / 16),
 )
 
 
@@ -78,34 +77,6 @@ class Made:
     seams: tuple[int, ...]
     tokens: int
     seconds: float
-
-
-def overlapped(
-    level: int, known: int, total: int, n_ctx: int, hop: int, ratio: int, strand: int, overlap: int
-) -> list[list[Window]]:
-    """Strands as :func:`engine.sampling.plan.strand_windows` has them, of which each but the first begins ``overlap``
-    tokens before the one before it ends. Window numbers count within all of them."""
-    found: list[list[Window]] = []
-    done, number = known, 0
-    while done < total:
-        begun = done - overlap if found else known
-        rest = strand_windows(level, begun, total, n_ctx, hop, ratio, strand)[:strand]
-        if found:  # nothing before it is seen
-            rest = strand_windows(level, 0, total - begun, n_ctx, hop, ratio, strand)[:strand]
-        moved = []
-        for window in rest:
-            start, stop = (
-                (window.start, window.stop) if not found else (window.start + begun, window.stop + begun)
-            )
-            moved.append(
-                replace(
-                    window, index=number, start=start, stop=stop, upper=(start // ratio, -(-stop // ratio))
-                )
-            )
-            number += 1
-        found.append(moved)
-        done = moved[-1].stop
-    return found
 
 
 class Bench:
@@ -141,82 +112,37 @@ class Bench:
         return self.level, known, total, self.prior.n_ctx, hop, ratio
 
     def windows(self, way: Way) -> tuple[Window, ...]:
-        """The windows of a way that fades nothing."""
-        if way.strand is None:
-            return level_windows(*self._geometry)
-        return strand_windows(*self._geometry, way.strand, self._overlap(way))
-
-    def _overlap(self, way: Way) -> int:
+        """The windows of a way."""
+        known, total = self.seam // self.hop, self.codes[self.level].size
         assert self.prior.upper is not None
-        return part_of_window(self.prior.n_ctx, way.overlap, self.prior.upper.ratio)
+        ratio, n_ctx = self.prior.upper.ratio, self.prior.n_ctx
+        hop = hop_tokens(n_ctx, Sampling().level(self.level).hop_fraction, ratio)
+        if way.strand is None:
+            return level_windows(self.level, known, total, n_ctx, hop, ratio)
+        overlap = part_of_window(n_ctx, way.overlap, ratio)
+        return strand_windows(self.level, known, total, n_ctx, hop, ratio, way.strand, overlap)
 
-    def sample(self, windows: Sequence[Window]) -> tuple[Codes, float]:
-        """Codes int64 [total] with those windows sampled, and the seconds it took."""
-        windows = tuple(replace(window, index=i) for i, window in enumerate(windows))
+    def make(self, way: Way) -> Made:
+        """The song in one way."""
+        windows = self.windows(way)
         above, total = self.codes[self.level + 1], self.codes[self.level].size
         known = {self.level: self.codes[self.level][: self.seam // self.hop], self.level + 1: above}
         counts = [0] * self.level + [total, above.size]
         plan = Plan(self.level, tuple(counts), tuple(counts), ((),) * self.level + (windows, ()))
         setting = Setting(Sampling(), (self.style,), (total * self.hop, 0))
         scheduler = Scheduler(self.backend, plan, setting, [TakeInput(SEED, known)], self.lanes)
+        state = scheduler.levels[self.level]
         began = time.perf_counter()
-        while not scheduler.levels[self.level].finished:
+        while not state.finished:
             list(scheduler.work(self.level))
-        return scheduler.levels[self.level].codes[0], time.perf_counter() - began
-
-    def heard(self, codes: Codes) -> NDArray[np.float32]:
-        """Its sound from the seam on."""
-        return decode(self.backend, codes, self.level, self.seam, self.frames)
-
-    def make(self, way: Way) -> Made:
-        """The song in one way."""
-        if way.fade:
-            overlap = self._overlap(way)
-            return self._overlapping(overlapped(*self._geometry, way.strand or 1, overlap), overlap)
-        windows = self.windows(way)
-        codes, seconds = self.sample(windows)
-        meet = [w.first_new for w in windows if w.index % (way.strand or 1) == 0]
-        tokens = sum(w.tokens for w in windows)
-        return Made(self.heard(codes), self._places(meet[1:]), tokens, seconds)
-
-    def _overlapping(self, strands: list[list[Window]], overlap: int) -> Made:
-        """Neighbouring strands are sampled apart and faded where they overlap."""
-        sides, seconds = [], 0.0
-        for side in (0, 1):
-            codes, spent = self.sample(list(itertools.chain(*strands[side::2])))
-            sides.append(codes)
-            seconds += spent
-        tokens = strands[-1][-1].stop - strands[0][0].first_new
-        joined = sides[0].copy()
-        for number, strand in enumerate(strands):
-            span = slice(strand[0].first_new, strand[-1].stop)
-            joined[span] = sides[number % 2][span]
-        meet = [strand[0].start + overlap // 2 for strand in strands[1:]]
-        return Made(self._faded(strands, sides, joined, overlap), self._places(meet), tokens, seconds)
-
-    def _faded(
-        self, strands: list[list[Window]], sides: list[Codes], joined: Codes, overlap: int
-    ) -> NDArray[np.float32]:
-        """Each side with the other's codes where it has none, decoded, and faded where both have some."""
-        sounds = []
-        for side in (0, 1):
-            own = joined.copy()
-            for strand in strands[side::2]:
-                span = slice(strand[0].first_new, strand[-1].stop)
-                own[span] = sides[side][span]
-            sounds.append(self.heard(own))
-        audio = np.empty_like(sounds[0])
-        for number, strand in enumerate(strands):
-            here, before = sounds[number % 2], sounds[1 - number % 2]
-            first = strand[0].first_new * self.hop - self.seam if number else 0
-            stop = strand[-1].stop * self.hop - self.seam
-            audio[first:stop] = here[first:stop]
-            if number:
-                length = overlap * self.hop
-                place = np.linspace(0.0, np.pi / 2, length, dtype=np.float32)
-                span = slice(first, first + length)
-                audio[span] = np.sin(place) * here[span] + np.cos(place) * before[span]
-        return audio
+        seconds = time.perf_counter() - began
+        fades = fades_of(windows) if way.fade else ()
+        decoder = Decoder(self.backend, self.level, total, self.seam, self.frames, self.frames, fades)
+        leads = {number: lead[0] for number, lead in state.leads.items()}
+        audio = np.concatenate([chunk.samples for chunk in decoder.take(state.codes[0], total, leads)])
+        meet = [window for window in windows if window.index % (way.strand or 1) == 0]
+        middle = [window.first_new - (window.overlap // 2 if way.fade else 0) for window in meet]
+        return Made(audio, self._places(middle[1:]), sum(w.tokens for w in windows), seconds)
 
     def _places(self, tokens: Sequence[int]) -> tuple[int, ...]:
         return tuple(token * self.hop - self.seam for token in tokens)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes
 from engine.events import AudioChunk
+from engine.sampling.plan import Window
+
+
+@dataclass(frozen=True)
+class Fade:
+    """Tokens ``[start, stop)`` over which is faded from the level's codes to those that window ``number`` has there."""
+
+    number: int
+    start: int
+    stop: int
+
+
+def fades_of(windows: Sequence[Window]) -> tuple[Fade, ...]:
+    """Where windows begin beside others."""
+    return tuple(Fade(w.index, w.first_sampled, w.first_new) for w in windows if w.overlap)
 
 
 class Decoder:
@@ -18,26 +34,65 @@ class Decoder:
     """
 
     def __init__(
-        self, backend: Backend, level: int, total: int, seam: int, frames: int, chunk_frames: int
+        self,
+        backend: Backend,
+        level: int,
+        total: int,
+        seam: int,
+        frames: int,
+        chunk_frames: int,
+        fades: Sequence[Fade] = (),
     ) -> None:
         self.backend, self.level, self.frames, self.chunk = backend, level, frames, chunk_frames
-        self.total, self.seam = total, seam
+        self.total, self.seam, self.fades = total, seam, fades
         self.hop = backend.config.hops[level]
         self.grid, self.margin = backend.decode_grid(level), backend.decode_margin(level)
         self.piece = seam // self.hop // self.grid
         self.sent = 0
         self.held = np.empty(0, dtype=np.float32)
 
-    def take(self, codes: Codes, filled: int) -> Iterator[AudioChunk]:
-        """Chunks that ``filled`` tokens suffice for and that were not handed on before."""
+    def take(
+        self, codes: Codes, filled: int, leads: Mapping[int, Codes] | None = None
+    ) -> Iterator[AudioChunk]:
+        """Chunks that ``filled`` of ``codes`` int64 [total] suffice for and that were not handed on before.
+
+        ``leads``: codes that windows have beside the level's own, int64 [tokens] by number of the window.
+        """
+        leads = leads or {}
         while self.piece * self.grid < self.total and self.sent < self.frames:
-            if filled < min(self.total, (self.piece + 1) * self.grid + self.margin):
+            first, stop = self.piece * self.grid, (self.piece + 1) * self.grid
+            fades = [fade for fade in self.fades if fade.start < stop and fade.stop > first]
+            needed = max([min(self.total, stop + self.margin), *(fade.stop for fade in fades)])
+            if filled < needed or any(fade.number not in leads for fade in fades):
                 return
             samples = self.backend.decode_piece(codes[:filled], self.level, self.piece, self.total)
-            skip = max(0, self.seam - self.piece * self.grid * self.hop)
+            for fade in fades:
+                samples = self._faded(samples, codes[:filled], fade, leads[fade.number])
+            skip = max(0, self.seam - first * self.hop)
             self.held = np.concatenate((self.held, np.clip(samples[skip:], -1.0, 1.0)))
             self.piece += 1
             yield from self._chunks()
+
+    def _faded(
+        self, samples: NDArray[np.float32], codes: Codes, fade: Fade, lead: Codes
+    ) -> NDArray[np.float32]:
+        """A piece, faded with equal power from its own samples to those of the other codes.
+
+        Where both have the same codes they sound the same, and powers do not add but amplitudes: the share of equal
+        codes stands for the correlation of the two.
+        """
+        other = codes.copy()
+        other[fade.start : fade.stop] = lead
+        alike = float((codes[fade.start : fade.stop] == lead).mean())
+        there = self.backend.decode_piece(other, self.level, self.piece, self.total)
+        length = (fade.stop - fade.start) * self.hop
+        at = np.arange(samples.size) + (self.piece * self.grid - fade.start) * self.hop + 0.5
+        after, inside = at >= length, (at > 0) & (at < length)
+        angle = (0.5 * np.pi / length * at[inside]).astype(np.float32)
+        power = np.sqrt(1.0 + np.float32(alike) * np.sin(2.0 * angle))
+        faded = np.where(after, there, samples)
+        faded[inside] = (np.cos(angle) * samples[inside] + np.sin(angle) * there[inside]) / power
+        return faded
 
     def _chunks(self) -> Iterator[AudioChunk]:
         while True:

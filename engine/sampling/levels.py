@@ -17,13 +17,15 @@ class Group:
     """Windows that are sampled in step, one lane per take and window, takes outermost.
 
     ``noise`` float64 [lanes, tokens]; ``last`` int64 [lanes]: the token before the next one, None at position 0;
-    ``done``: tokens sampled so far, those of the warm-up included.
+    ``lead`` int64 [lanes, overlap]: the tokens that stand beside others; ``done``: tokens sampled so far, those
+    included.
     """
 
     windows: tuple[Window, ...]
     runner: LevelRunner
     noise: NDArray[np.float64]
     last: Codes | None
+    lead: Codes
     done: int = 0
     seconds: float = 0.0
 
@@ -38,7 +40,9 @@ class LevelState:
     """``codes`` int64 [takes, total]; ``settled`` bool [total], the same for every take; ``windows`` by position.
 
     Codes that are not settled may be known (infill): they are when the last window is sampled. One thread writes;
-    others read a code only once it is settled. ``unencoded``: tokens of prime that have yet to be encoded.
+    others read a code only once it is settled. ``unencoded``: tokens of prime that have yet to be encoded;
+    ``leads``: what windows sampled beside the ones before them, int64 [takes, overlap] by number of the window;
+    ``leadless``: windows of an earlier run of which that is not known.
     """
 
     codes: Codes
@@ -52,6 +56,8 @@ class LevelState:
     steps: int = 0  # tokens of every take sampled in this run
     seconds: float = 0.0
     unencoded: int = 0
+    leads: dict[int, Codes] = field(default_factory=dict)
+    leadless: list[int] = field(default_factory=list)
     _filled: int = 0
 
     @property
@@ -66,7 +72,7 @@ class LevelState:
     @property
     def finished(self) -> bool:
         """Whether every window is sampled."""
-        return not (self.waiting or self.group or self.unencoded)
+        return not (self.waiting or self.leadless or self.group or self.unencoded)
 
     @property
     def steps_done(self) -> int:
@@ -74,7 +80,7 @@ class LevelState:
         left = sum(self.windows[index].tokens for index in self.waiting)
         if self.group is not None:
             left += sum(
-                window.tokens - max(0, self.group.done - window.warm_up) for window in self.group.windows
+                window.tokens - max(0, self.group.done - window.overlap) for window in self.group.windows
             )
         return sum(window.tokens for window in self.windows) - left
 
@@ -119,6 +125,7 @@ def restore(
     if finished < len(windows):  # what lies behind the last window is told when it is sampled
         settled[windows[-1].stop :] = False
     settled[:unencoded] = False
+    leadless = [window.index for window in windows[:finished] if window.overlap]
     return LevelState(
         codes,
         settled,
@@ -126,4 +133,5 @@ def restore(
         waiting=list(range(finished, len(windows))),
         told=finished,
         unencoded=unencoded,
+        leadless=leadless,
     )

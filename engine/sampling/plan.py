@@ -15,8 +15,8 @@ from engine.store.config import ModelConfig
 class Window:
     """Tokens ``[start, stop)`` of ``level``; the first ``prefix`` are known, the rest are sampled.
 
-    Of those the first ``warm_up`` are dropped: they only give what follows something before it, where the window
-    before this one is not waited for.
+    Of those the first ``overlap`` stand beside what the window before this one, which is not waited for, has there.
+    They are not among the level's codes: what is heard fades from the one to the other.
 
     ``upper`` = [from, to) of the codes of the level above that cover it (empty at the top). All counts are
     tokens from the beginning of the prime. ``style``: which style holds for the sampled tokens, 0 the first.
@@ -29,7 +29,7 @@ class Window:
     stop: int
     upper: tuple[int, int]
     style: int = 0
-    warm_up: int = 0
+    overlap: int = 0
 
     @property
     def first_sampled(self) -> int:
@@ -39,7 +39,7 @@ class Window:
     @property
     def first_new(self) -> int:
         """Position of the first sampled token that is kept."""
-        return self.first_sampled + self.warm_up
+        return self.first_sampled + self.overlap
 
     @property
     def tokens(self) -> int:
@@ -49,7 +49,7 @@ class Window:
     @property
     def shape(self) -> tuple[int, int, int]:
         """What windows have in common that can be sampled in step: tokens known, sampled, and above."""
-        return self.prefix, self.warm_up + self.tokens, self.upper[1] - self.upper[0]
+        return self.prefix, self.overlap + self.tokens, self.upper[1] - self.upper[0]
 
 
 @dataclass(frozen=True)
@@ -97,27 +97,27 @@ def level_windows(
 
 
 def strand_windows(
-    level: int, known: int, total: int, n_ctx: int, hop: int, ratio: int, strand: int, warm_up: int = 0
+    level: int, known: int, total: int, n_ctx: int, hop: int, ratio: int, strand: int, overlap: int = 0
 ) -> tuple[Window, ...]:
     """Windows of a lower level in strands of ``strand`` windows, which do not wait for one another.
 
-    Inside a strand windows are ``hop`` apart as in :func:`level_windows`. A strand begins with ``warm_up`` tokens of
-    its own in the place of the last ones of the strand before it, and nothing before them. The first strand sees the
+    Inside a strand windows are ``hop`` apart as in :func:`level_windows`. A strand begins with ``overlap`` tokens of
+    its own beside the last ones of the strand before it, and sees nothing before them. The first strand sees the
     ``known`` tokens of prime as the first window of :func:`level_windows` does.
     """
     windows: list[Window] = []
-    done, left, warm = known, strand, 0
+    done, left, lead = known, strand, 0
     start = max(0, -(-(known + hop - n_ctx) // ratio) * ratio)
     while done < total:
         stop = min(start + n_ctx, total)
         upper = (start // ratio, -(-stop // ratio))
-        windows.append(Window(level, len(windows), start, done - start - warm, stop, upper, warm_up=warm))
+        windows.append(Window(level, len(windows), start, done - start - lead, stop, upper, overlap=lead))
         done, left = stop, left - 1
         if left:
-            start, warm = done + hop - n_ctx, 0
+            start, lead = done + hop - n_ctx, 0
         else:
-            left, warm = strand, min(warm_up, done)
-            start = done - warm
+            left, lead = strand, min(overlap, done)
+            start = done - lead
     return tuple(windows)
 
 
@@ -141,9 +141,9 @@ def only_span(windows: Sequence[Window], start: int, stop: int) -> tuple[Window,
     for window in windows:
         first, last = max(window.first_new, start), min(window.stop, stop)
         if first < last:
-            warm = window.warm_up if found else 0  # what lies before the span is known
-            prefix = first - warm - window.start
-            found.append(replace(window, index=len(found), prefix=prefix, stop=last, warm_up=warm))
+            lead = window.overlap if found else 0  # what lies before the span is known
+            prefix = first - lead - window.start
+            found.append(replace(window, index=len(found), prefix=prefix, stop=last, overlap=lead))
     return tuple(found)
 
 
@@ -154,14 +154,14 @@ def split_at(windows: Sequence[Window], changes: Sequence[int]) -> tuple[Window,
     """
     found: list[Window] = []
     for window in windows:
-        first, warm = window.first_new, window.warm_up
+        first, lead = window.first_new, window.overlap
         for stop in [c for c in changes if first < c < window.stop] + [window.stop]:
             style = sum(1 for change in changes if change <= first)
-            prefix = first - warm - window.start
+            prefix = first - lead - window.start
             found.append(
-                replace(window, index=len(found), prefix=prefix, stop=stop, style=style, warm_up=warm)
+                replace(window, index=len(found), prefix=prefix, stop=stop, style=style, overlap=lead)
             )
-            first, warm = stop, 0
+            first, lead = stop, 0
     return tuple(found)
 
 
@@ -207,9 +207,9 @@ def make_plan(
         if settings.strand is None or ratio is None:
             found = level_windows(level, known, all_tokens, prior.n_ctx, hop, ratio)
         else:
-            warm_up = part_of_window(prior.n_ctx, settings.warm_up_fraction, ratio)
+            overlap = part_of_window(prior.n_ctx, settings.overlap_fraction, ratio)
             found = strand_windows(
-                level, known, all_tokens, prior.n_ctx, hop, ratio, settings.strand, warm_up
+                level, known, all_tokens, prior.n_ctx, hop, ratio, settings.strand, overlap
             )
         if span is not None:
             found = only_span(found, span[0] * scale[level], span[1] * scale[level])

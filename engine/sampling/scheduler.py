@@ -6,7 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,7 +149,12 @@ class Scheduler:
         as long as the level above can still make more of them possible.
         """
         state = self.levels[level]
-        ready = [state.windows[index] for index in state.waiting if self._can_begin(state.windows[index])]
+        known = [
+            state.windows[index] for index in state.leadless
+        ]  # all but their leads: sampled again, no more
+        wanted = [replace(window, stop=window.first_new) for window in known]
+        wanted = wanted or [state.windows[index] for index in state.waiting]
+        ready = [window for window in wanted if self._can_begin(window)]
         if not ready:
             return []
         room = max(1, self.lanes // len(self.takes))
@@ -182,7 +187,10 @@ class Scheduler:
         if state.group is None:
             state.group = self._begin(state, level)
             begun = {window.index for window in state.group.windows}
-            state.waiting = [index for index in state.waiting if index not in begun]
+            if state.group.windows[0].tokens:
+                state.waiting = [index for index in state.waiting if index not in begun]
+            else:
+                state.leadless = [index for index in state.leadless if index not in begun]
         group = state.group
         count = min(QUANTUM, group.tokens - group.done)
         self._sample(state, group, count)
@@ -192,7 +200,8 @@ class Scheduler:
         state.steps += count * len(group.windows)
         if group.done == group.tokens:
             for window in group.windows:
-                state.seconds_of[window.index] = group.seconds / len(group.windows)
+                if window.tokens:
+                    state.seconds_of[window.index] = group.seconds / len(group.windows)
             state.group = None
             yield from self._finished(state, level)
 
@@ -202,6 +211,11 @@ class Scheduler:
         codes = group.runner.sample(group.last, noise, settings)
         group.last = codes[:, -1].copy()
         by_take = codes.reshape(len(self.takes), len(group.windows), count)
+        lead = group.lead[:, group.done : group.done + count]
+        lead[:] = codes[:, : lead.shape[1]]
+        if lead.shape[1] and group.done + count >= group.lead.shape[1]:
+            leads = group.lead.reshape(len(self.takes), len(group.windows), -1)
+            state.leads |= {window.index: leads[:, place] for place, window in enumerate(group.windows)}
         for place, window in enumerate(group.windows):
             begin = window.first_sampled + group.done
             first = max(begin, window.first_new)
@@ -243,9 +257,10 @@ class Scheduler:
             if lanes not in state.runners:
                 state.runners[lanes] = self.backend.runner(first.level, lanes)
             state.runners[lanes].begin(given)
-        return Group(tuple(together), state.runners[lanes], noise, last)
+        lead = np.zeros((lanes, first.overlap), np.int64)
+        return Group(tuple(together), state.runners[lanes], noise, last, lead)
 
-    def warm_up(self, level: int) -> WarmStart | None:
+    def begin_early(self, level: int) -> WarmStart | None:
         """The first window of a level, begun for takes that will be like these; None where none can be."""
         state = self.levels[level]
         if not state.waiting or not self._can_begin(state.windows[state.waiting[0]]):

@@ -13,7 +13,7 @@ from engine.errors import BadFormat, OutOfRange
 from engine.events import AudioChunk, Event, Preview, PrimeEncoded, Progress, WindowDone
 from engine.lyrics import song_lyrics
 from engine.request import Mode, Request
-from engine.sampling.decoding import Decoder
+from engine.sampling.decoding import Decoder, fades_of
 from engine.sampling.infill import choose
 from engine.sampling.pipeline import Pipeline
 from engine.sampling.plan import Plan, make_plan, span_tokens
@@ -166,7 +166,15 @@ def continue_takes(
             _Outlet(
                 scheduler,
                 take,
-                Decoder(backend, level, plan.total[level], start.seam, request.frames, making.chunk_frames),
+                Decoder(
+                    backend,
+                    level,
+                    plan.total[level],
+                    start.seam,
+                    request.frames,
+                    making.chunk_frames,
+                    fades_of(plan.windows[level]),
+                ),
             )
             for take in scheduler.numbers
             for level in scheduler.levels
@@ -197,7 +205,7 @@ def warm_start(
     only = replace(plan, lowest=top)
     known = _known_codes(backend, start, only, done or {}, PrimeAudio(start.audio))
     setting = _setting(backend.config, request, prime, start)
-    return Scheduler(backend, only, setting, [TakeInput(0, known)] * takes).warm_up(top)
+    return Scheduler(backend, only, setting, [TakeInput(0, known)] * takes).begin_early(top)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,8 +220,10 @@ class _Outlet:
         """What can be decoded now and was not before."""
         level = self.decoder.level
         state = self.scheduler.levels[level]
-        codes = state.codes[self.take - self.scheduler.numbers.start]
-        for chunk in self.decoder.take(codes, state.filled):
+        row = self.take - self.scheduler.numbers.start
+        filled = state.filled
+        leads = {number: lead[row] for number, lead in list(state.leads.items())}
+        for chunk in self.decoder.take(state.codes[row], filled, leads):
             if level == self.scheduler.plan.lowest:
                 yield self.take, chunk
             else:

@@ -132,12 +132,12 @@ def test_prime_context_leaves_room_for_one_hop() -> None:
 
 
 @pytest.mark.parametrize(("known", "total"), [(0, 512), (40, 512), (48, 52), (300, 1001 * 4), (64, 200)])
-@pytest.mark.parametrize(("strand", "warm_up"), [(1, 0), (1, 8), (2, 0), (3, 12)])
+@pytest.mark.parametrize(("strand", "overlap"), [(1, 0), (1, 8), (2, 0), (3, 12)])
 def test_strands_cover_everything_once_and_begin_alone(
-    known: int, total: int, strand: int, warm_up: int
+    known: int, total: int, strand: int, overlap: int
 ) -> None:
     n_ctx, hop, ratio = 64, 16, 4
-    windows = strand_windows(1, known, total, n_ctx, hop, ratio, strand, warm_up)
+    windows = strand_windows(1, known, total, n_ctx, hop, ratio, strand, overlap)
     covered = [position for w in windows for position in range(w.first_new, w.stop)]
     assert covered == list(range(known, total))
     for window in windows:
@@ -145,19 +145,19 @@ def test_strands_cover_everything_once_and_begin_alone(
         assert window.upper == (window.start // ratio, -(-window.stop // ratio))
         begins = window.index % strand == 0
         if window.index == 0:
-            assert (window.prefix, window.warm_up) == (
+            assert (window.prefix, window.overlap) == (
                 min(known, n_ctx - hop),
                 0,
             )  # the prime, as far as it fits
         else:
-            assert (window.prefix, window.warm_up) == ((0, warm_up) if begins else (n_ctx - hop, 0))
+            assert (window.prefix, window.overlap) == ((0, overlap) if begins else (n_ctx - hop, 0))
 
 
 def test_a_span_in_strands_begins_with_what_lies_before_it() -> None:
     windows = only_span(strand_windows(1, 0, 512, 64, 16, 4, 1, 8), 100, 300)
     assert [position for w in windows for position in range(w.first_new, w.stop)] == list(range(100, 300))
-    assert windows[0].prefix == 100 - windows[0].start and windows[0].warm_up == 0
-    assert all((w.prefix, w.warm_up) == (0, 8) for w in windows[1:])
+    assert windows[0].prefix == 100 - windows[0].start and windows[0].overlap == 0
+    assert all((w.prefix, w.overlap) == (0, 8) for w in windows[1:])
 
 
 def test_only_lower_levels_have_strands() -> None:

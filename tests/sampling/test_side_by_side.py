@@ -65,11 +65,11 @@ def test_takes_beside_each_other_are_what_each_is_alone(
         np.testing.assert_allclose(own[0], audio, atol=1e-6)
 
 
-@pytest.mark.parametrize("warm_up", [0.0, 0.25])
+@pytest.mark.parametrize("overlap", [0.0, 0.25])
 def test_strands_give_the_same_take_in_any_lanes_and_after_a_resume(
-    model: Model, prime: NDArray[np.float32], warm_up: float
+    model: Model, prime: NDArray[np.float32], overlap: float
 ) -> None:
-    lower = LevelSampling(strand=2, warm_up_fraction=warm_up)
+    lower = LevelSampling(strand=2, overlap_fraction=overlap)
     asked = request(sampling=Sampling(bottom=lower, middle=lower))
     results = []
     for lanes in (1, 4, 8):
