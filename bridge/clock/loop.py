@@ -17,9 +17,12 @@ from collections import deque
 from collections.abc import Sequence
 
 RECENT = 24  # events that a new line is fitted to
-WATCHED = 12  # errors whose mean is watched
+WATCHED = 16  # errors whose mean is watched
+AGREEING = 12  # of them must be off to that side: a few late events are no change
+FEWEST = 6  # events that a line is fitted to when all seems bent
 SURPRISE = 5.0  # standard deviations: once in some millions of events by chance
 LEAST_JITTER_NS = 500_000.0  # a change smaller than this is not worth a new line
+LEAP = 2.5  # a tempo that changes by more than this factor has to last before it is believed
 CLIP = 4.0  # standard deviations: a single late event does not move the line further
 UNKNOWN = (
     1e9  # variance of a period that nobody knows; much more would not leave room for the digits of the rest
@@ -45,12 +48,13 @@ class DelayLockedLoop:
         self.changes = 0
         self.position = 0
         self._n = 0
+        self._doubts = 0
         self._origin_ns = 0
         self._time = 0.0
         self._period = self._known or 0.0
         self._covariance = (1.0, 0.0, self._period_variance())
         self._variance = 0.0
-        self._last_error: float | None = None
+        self._last_errors: tuple[float, ...] = ()
         self._events: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._errors: deque[float] = deque(maxlen=WATCHED)
 
@@ -98,6 +102,8 @@ class DelayLockedLoop:
         self._period += for_period * error
         if self._surprised():
             self._refit()
+        else:
+            self._doubts = 0
 
     def _gains(self, steps: int) -> tuple[float, float]:
         """Those of the least squares fit, by the covariance of the line in units of the jitter; not below memory's."""
@@ -111,27 +117,35 @@ class DelayLockedLoop:
         return max(self._covariance[0], least_time), max(self._covariance[1], least_period)
 
     def _watch(self, error: float) -> None:
-        limit = 2 * CLIP * self.jitter_ns
-        self._errors.append(_clipped(error, limit))
-        if self._last_error is not None:
-            # Neighbours' errors share what is wrong with the line: half their difference squared is the jitter's.
-            step = _clipped(error - self._last_error, limit)
-            self._variance += (step * step / 2 - self._variance) / min(self.count, 48)
-        self._last_error = error
+        self._errors.append(_clipped(error, 2 * CLIP * self.jitter_ns))
+        self._last_errors = (*self._last_errors[-2:], error)
+        if len(self._last_errors) == 3:
+            # What is wrong with the line, in time or tempo, is the same in neighbours' errors or grows evenly: in
+            # second differences nothing of it is left, and six times the variance of the jitter.
+            first, middle, last = self._last_errors
+            bend = _clipped(first - 2 * middle + last, CLIP * math.sqrt(6) * self.jitter_ns)
+            self._variance += (bend * bend / 6 - self._variance) / min(self.count, 48)
 
     def _surprised(self) -> bool:
         if len(self._errors) < WATCHED or self._n <= WATCHED:
             return False
         mean = sum(self._errors) / WATCHED
         # The mean is uncertain by the jitter of its errors, and by how well the line was known before them.
-        return abs(mean) > SURPRISE * self.jitter_ns * math.sqrt(1 / WATCHED + 8 / self._n)
+        limit = SURPRISE * self.jitter_ns * math.sqrt(1 / WATCHED + 8 / self._n)
+        side = math.copysign(1.0, mean)
+        return abs(mean) > limit and sum(side * error > limit / 2 for error in self._errors) >= AGREEING
 
     def _refit(self) -> None:
         """The line anew, through the last events, as many of them as are on one line."""
         events = list(self._events)
-        while len(events) > WATCHED // 2 and self._spread(events) > 1.5 * self.jitter_ns:
+        while len(events) > FEWEST and self._spread(events) > 1.5 * self.jitter_ns:
             events = events[2:]
-        self._time, self._period = self._line(events)
+        time, period = self._line(events)
+        self._doubts += 1
+        strange = len(events) <= FEWEST or not self._period / LEAP < period < self._period * LEAP
+        if strange and (self._doubts < WATCHED or period <= 0):
+            return  # events that were held up and come in a bunch look like this; a new tempo lasts
+        self._time, self._period, self._doubts = time, period, 0
         n, steps = len(events), (events[-1][0] - events[0][0]) / (len(events) - 1)
         self._n = n
         if self._known is None:
@@ -143,7 +157,7 @@ class DelayLockedLoop:
         else:
             self._covariance = (1 / n, 0.0, self._period_variance())
         self._errors.clear()
-        self._last_error = None
+        self._last_errors = ()
         self.changes += 1
 
     def _spread(self, events: Sequence[tuple[int, float]]) -> float:

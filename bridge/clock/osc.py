@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 
-from bridge.clock.internal import InternalTransport
+from bridge.clock.internal import InternalTransport, checked_bpm
 from bridge.clock.loop import DelayLockedLoop
 from bridge.clock.timeline import MINUTE_NS, Timeline
 from engine.errors import OutOfRange
@@ -36,7 +36,12 @@ class OscTransport(InternalTransport):
     def set_tempo(self, bpm: float | Fraction, at_ns: int) -> None:
         """See :meth:`InternalTransport.set_tempo`; beats correct the position from now on, not the tempo."""
         super().set_tempo(bpm, at_ns)
-        self._told, self._heard = exact_or_none(bpm), 0
+        self._told, self._heard = checked_bpm(bpm), 0
+
+    def forget_tempo(self) -> None:
+        """Take the tempo from the beats again."""
+        self._told = None
+        self._beats.reset()
 
     def beat(self, beat: Fraction | float, at_ns: int) -> None:
         """It is ``beat`` (0: where the song begins) at ``at_ns``, give or take the network. Raises OutOfRange."""
@@ -81,8 +86,3 @@ class OscTransport(InternalTransport):
         super().stop(at_ns)
         self._heard = 0
         self._beats.reset()
-
-
-def exact_or_none(bpm: float | Fraction) -> Fraction:
-    """The tempo that was set, exactly."""
-    return Fraction(bpm).limit_denominator(1 << 20)
