@@ -10,7 +10,7 @@ from pydantic import model_serializer, model_validator
 
 from engine.request import Frozen
 
-_FORM = re.compile(r"(\d+(?:/\d+|\.\d+)?)\s*(bar|beat)s?")
+_FORM = re.compile(r"(\d{1,6}(?:/[1-9]\d{0,5}|\.\d{1,6})?)\s*(bar|beat)s?", re.ASCII)
 MOST_BARS, MOST_BEATS = 64, 256
 
 
@@ -29,7 +29,7 @@ class Quantum(Frozen):
         if text == "off":
             return {"amount": Fraction(0), "unit": "bar"}
         match = _FORM.fullmatch(text)
-        if match is None or match[1].endswith("/0"):
+        if match is None:
             raise ValueError(
                 f"the quantum '{value}' cannot be read; write '1 bar', '2 beats', '1/2 beat' or 'off'"
             )

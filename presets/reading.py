@@ -33,7 +33,10 @@ def load_preset(path: Path) -> Preset:
     else:
         try:
             table = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # (a number of thousands of digits is a plain ValueError)
             raise BadFormat(f"{path.name} is not valid TOML: {error}") from error
     try:
         return Preset.model_validate(table)
@@ -65,6 +68,8 @@ def _json(path: Path, text: str) -> Any:
         raise BadFormat(f"{path.name} is not valid JSON: {error.msg} (at {where})") from error
     except RecursionError as error:
         raise BadFormat(f"{path.name} is not valid JSON: it is nested too deeply") from error
+    except ValueError as error:
+        raise BadFormat(f"{path.name} is not valid JSON: {error}") from error
     if not isinstance(table, dict):
         raise BadFormat(f"{path.name} holds no table; a preset begins with {{ and has a name and a style")
     return table

@@ -8,6 +8,8 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import engine
@@ -184,6 +186,34 @@ def test_a_file_that_is_no_preset_is_not_read_to_its_end(tmp_path: Path) -> None
         file.truncate(1 << 30)
     with pytest.raises(BadFormat, match=r"huge\.toml is larger than 128 KiB; a preset is a short TOML file"):
         load_preset(path)
+
+
+@pytest.mark.parametrize("suffix", ["toml", "json"])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_is_in_a_file_is_told_in_one_sentence(
+    tmp_path: Path, suffix: str, data: st.DataObject
+) -> None:
+    """Bytes of a good file replaced, cut out and put in: it is read, or it is BadFormat that names the file."""
+    good = preset_toml(factory_presets()["moss_garden"]).encode()
+    if suffix == "json":
+        good = factory_presets()["moss_garden"].model_dump_json(indent=1).encode()
+    junk = st.binary(max_size=12) | st.sampled_from(
+        [b"9" * 5000, b"nan", b"-inf", b"[[", b"{", b'"', b"\n", b"=1e999"]
+    )
+    text = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        text[start : start + data.draw(st.integers(0, 20))] = data.draw(junk)
+    path = tmp_path / f"odd.{suffix}"
+    path.write_bytes(text)
+    try:
+        preset = load_preset(path)
+    except BadFormat as error:
+        assert error.message.startswith(f"odd.{suffix}")
+        assert len(error.message) < 600
+    else:
+        assert preset.model_dump_json()
 
 
 def test_lyrics_that_are_given_replace(tmp_path: Path) -> None:
