@@ -61,7 +61,8 @@ class Decoder:
         leads = leads or {}
         while self.piece * self.grid < self.total and self.sent < self.frames:
             first, stop = self.piece * self.grid, (self.piece + 1) * self.grid
-            fades = [fade for fade in self.fades if fade.start < stop and fade.stop > first]
+            # What is heard behind a fade still depends on the codes in it, as far as the margin reaches.
+            fades = [fade for fade in self.fades if fade.start < stop and fade.stop + self.margin > first]
             needed = max([min(self.total, stop + self.margin), *(fade.stop for fade in fades)])
             if filled < needed or any(fade.number not in leads for fade in fades):
                 return
