@@ -53,6 +53,11 @@ class Quantum(Frozen):
             return "off"
         return f"{self.amount} {self.unit}{'' if self.amount <= 1 else 's'}"
 
+    @classmethod
+    def of_beats(cls, beats: float) -> Quantum:
+        """The grid of so many beats; 0 is off. Raises ``ValidationError`` outside 0 to 256."""
+        return cls(amount=Fraction(beats).limit_denominator(96), unit="beat")
+
     def beats(self, bar_beats: Fraction) -> Fraction:
         """The grid in beats, where a bar has ``bar_beats``; 0 is off."""
         return self.amount * bar_beats if self.unit == "bar" else self.amount

@@ -37,7 +37,7 @@ def load_preset(path: Path) -> Preset:
             ValueError,
             RecursionError,
         ) as error:  # (a number of thousands of digits is a plain ValueError)
-            raise BadFormat(f"{path.name} is not valid TOML: {error}") from error
+            raise BadFormat(f"{path.name} is not valid TOML: {_short(str(error), 300)}") from error
     try:
         return Preset.model_validate(table)
     except ValidationError as error:
@@ -69,7 +69,7 @@ def _json(path: Path, text: str) -> Any:
     except RecursionError as error:
         raise BadFormat(f"{path.name} is not valid JSON: it is nested too deeply") from error
     except ValueError as error:
-        raise BadFormat(f"{path.name} is not valid JSON: {error}") from error
+        raise BadFormat(f"{path.name} is not valid JSON: {_short(str(error), 300)}") from error
     if not isinstance(table, dict):
         raise BadFormat(f"{path.name} holds no table; a preset begins with {{ and has a name and a style")
     return table
@@ -78,9 +78,9 @@ def _json(path: Path, text: str) -> Any:
 def _complaint(error: ValidationError, text: str) -> str:
     """``, line 4: colour is 'red'; string should match ...`` for the first thing wrong in a preset's text."""
     first = error.errors(include_url=False)[0]
-    names = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    names = [_short(part) for part in first["loc"] if not isinstance(part, int)]
     if first["type"] == "value_error":
-        what = str(first["ctx"]["error"])
+        what = _short(str(first["ctx"]["error"]), 300)
     elif first["type"] == "missing":
         return f": {'.'.join(names)} is missing"
     elif first["type"] == "extra_forbidden":
@@ -88,10 +88,12 @@ def _complaint(error: ValidationError, text: str) -> str:
         offer = f"did you mean '{near[0]}'?" if near else "see `segue presets show` for those there are"
         what = f"{'.'.join(names)} is no field of a preset; {offer}"
     else:
-        value = repr(first["input"])
-        value = value if len(value) <= 60 else f"{value[:57]}..."
-        what = f"{'.'.join(names)} is {value}; {first['msg'][0].lower()}{first['msg'][1:]}"
+        what = f"{'.'.join(names)} is {_short(repr(first['input']))}; {first['msg'][0].lower()}{first['msg'][1:]}"
     return f"{_line_of(names, text)}: {what}"
+
+
+def _short(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _line_of(names: list[str], text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import engine
+import presets
 from engine.corpus.artists import ARTISTS
 from engine.corpus.genres import GENRES
 from engine.errors import BadFormat, NoFile
@@ -189,7 +191,7 @@ def test_a_file_that_is_no_preset_is_not_read_to_its_end(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("suffix", ["toml", "json"])
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_in_a_file_is_told_in_one_sentence(
     tmp_path: Path, suffix: str, data: st.DataObject
@@ -238,6 +240,33 @@ def test_quanta(text: str, bar_beats: int, beats: Fraction, written: str) -> Non
     assert quantum.beats(Fraction(bar_beats)) == beats
     assert str(quantum) == written
     assert Quantum.model_validate(written) == quantum
+
+
+def test_quanta_of_beats() -> None:
+    assert str(Quantum.of_beats(4.0)) == "4 beats"
+    assert str(Quantum.of_beats(1 / 3)) == "1/3 beat"
+    assert str(Quantum.of_beats(0.0)) == "off"
+    with pytest.raises(
+        ValidationError, match=r"the quantum is 257 beats; it must be from 0 \(off\) to 256 beats"
+    ):
+        Quantum.of_beats(257.0)
+
+
+def test_the_page_tells_every_field_and_its_example_is_a_preset(tmp_path: Path) -> None:
+    page = (Path(presets.__file__).parent / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"```toml\n(.*?)```", page, re.S)
+    assert example is not None
+    told = set(re.findall(r"^(?:# )?(\w+) = ", example[1], re.M)) | set(
+        re.findall(r"^\[(\w+)", example[1], re.M)
+    )
+    assert set(Preset.model_fields) <= told
+    path = tmp_path / "night.toml"
+    path.write_text(example[1], encoding="utf-8")
+    preset = load_preset(path)
+    assert (preset.name, preset.bars, str(preset.quantum), preset.key) == ("My Night", 8, "2 bars", "A minor")
+    assert preset.sampling.top.temperature == 0.95
+    path.write_text(re.sub(r"^# (\w+ =)", r"\1", example[1], flags=re.M).replace('"clear"', '"replace"'))
+    assert load_preset(path).sampling.top.top_k == 200
 
 
 @pytest.mark.parametrize("text", ["1/0 beat", "-1 bar", "bar", "1 minute", "300 beats", "nan beats", ""])
