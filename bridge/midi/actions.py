@@ -228,12 +228,14 @@ BY_NAME = {action.name: action for action in ACTIONS}
 def find(key: str) -> tuple[Action, int]:
     """The action of a key and the number of its slot (1 where it has none).
 
-    Raises :class:`NoAction` with the nearest key.
+    Raises :class:`NoAction` with the slots there are or the nearest key.
     """
     name, _, slot = key.partition(".")
     action = BY_NAME.get(name)
     if action is not None and key in action.keys:
         return action, int(slot) if slot else 1
+    if action is not None and action.kind is Kind.SLOT:
+        raise NoAction(f"'{key}' is not one of its slots; they are {name}.1 to {name}.{action.count}")
     known = [key for action in ACTIONS for key in action.keys]
     nearest = difflib.get_close_matches(key[:64], known, n=1, cutoff=0.0)[0]
     raise NoAction(f"there is no action '{key}'; the nearest is '{nearest}'")

@@ -6,14 +6,17 @@ there already without connecting it (facts/rig.md §3).
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from engine.errors import SegueError
 
@@ -128,12 +131,24 @@ class _RtPort:
             except _failures():
                 pass  # nothing of it is left
 
+    def abandon(self) -> None:
+        """Let go of it without closing it, for good: not even the interpreter may close it at its end."""
+        with self._lock:
+            port, self._port = self._port, None
+        if port is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(port))
+
 
 class RtMidi:
-    """python-rtmidi over the first of the machine's MIDI systems that works (ALSA, JACK, CoreMIDI, Windows)."""
+    """python-rtmidi over the first of the machine's MIDI systems that works (ALSA, JACK, CoreMIDI, Windows).
+
+    When a JACK server has died and a new client was refused, closing one of the old clients ends the process
+    (segmentation fault in libjack 1.9): from then on they are left alone. It costs two clients a death.
+    """
 
     def __init__(self) -> None:
         self._api: int | None = None
+        self._opened_ports: WeakSet[_RtPort] = WeakSet()
 
     @property
     def name(self) -> str:
@@ -184,6 +199,7 @@ class RtMidi:
         except NoMidi:
             opened.close()
             raise
+        self._opened_ports.add(opened)
         return opened
 
     def _names(self, direction: str) -> list[str]:
@@ -202,6 +218,9 @@ class RtMidi:
         try:
             return getattr(rtmidi, direction)(api, name=name)
         except _failures() as error:
+            if api == rtmidi.API_UNIX_JACK:
+                for port in list(self._opened_ports):
+                    port.abandon()
             self._api = None
             raise NoMidi(f"the MIDI system does not answer ({error})") from error
 
@@ -213,6 +232,7 @@ class RtMidi:
             return self._api
         # A client must not start a sound server that nobody asked for.
         os.environ.setdefault("JACK_NO_START_SERVER", "1")
+        _quieten_jack()
         for api in rtmidi.get_compiled_api():
             if api == rtmidi.API_LINUX_ALSA and sys.platform == "linux" and not Path("/dev/snd/seq").exists():
                 continue  # (asking would print a complaint)
@@ -223,6 +243,17 @@ class RtMidi:
             self._api = int(api)
             return self._api
         raise NoMidi("this machine has no MIDI system; on Linux load snd-seq or start JACK")
+
+
+@cache
+def _quieten_jack() -> None:
+    """Keep rtmidi's JACK library from printing five lines whenever it is asked while no server runs."""
+    maps = Path("/proc/self/maps")
+    loaded = re.search(r"/\S.*rtmidi.*/libjack\S*", maps.read_text()) if maps.exists() else None
+    if loaded is not None:
+        # The callback gets a text and may be called by any thread until the very end: strlen is harmless then, too.
+        listener = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p)
+        ctypes.CDLL(loaded[0]).jack_set_error_function(listener)
 
 
 def _failures() -> tuple[type[BaseException], ...]:
