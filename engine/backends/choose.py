@@ -154,7 +154,7 @@ def _look(name: str) -> Found:
     missing = _runtime_missing()
     return Found(
         missing=missing,
-        providers=() if missing else _providers(),
+        providers=() if missing else runtime_providers(),
         precision=named_precision(name)[1],
         exported=(folder / GRAPHS_FILE).is_file(),
         for_cards=(folder / CARD_GRAPH).is_file(),
@@ -163,10 +163,11 @@ def _look(name: str) -> Found:
     )
 
 
-def _providers() -> tuple[str, ...]:
+def runtime_providers() -> tuple[str, ...]:
+    """What this build of ONNX Runtime, which has to be there, can run graphs on."""
     import onnxruntime
 
-    return tuple(onnxruntime.get_available_providers())
+    return tuple(onnxruntime.get_availableruntime_providers())
 
 
 def _torch_sees_card() -> bool:

@@ -173,15 +173,19 @@ def _precision_given(options: dict[str, Any]) -> str | None:
 
 
 def _named(name: str, wanted: Wanted, device: Device, settings: BenchSettings) -> Subject:
-    from engine.backends.choose import open_backend
+    from engine.backends.choose import CUDA_PROVIDER, open_backend, runtime_providers
     from engine.bench.run import Subject
     from engine.bench.traffic import runtime_of
     from engine.store.home import split_precision
 
     precision: str = split_precision(name)[1]
-    if device == "cuda":
-        if wanted == "onnx":
-            raise BadArguments("graphs are benched on the processor; give --device cpu, or --backend torch")
+    if device == "cuda" and wanted == "onnx":
+        if CUDA_PROVIDER not in runtime_providers():
+            raise BadArguments(
+                f"this build of ONNX Runtime has no {CUDA_PROVIDER}, so graphs are benched on the processor; give "
+                "--device cpu, or --backend torch"
+            )
+    elif device == "cuda":
         from engine.evaluation.devices import resolve_device
 
         resolve_device(device)

@@ -17,7 +17,9 @@ def runtime_of(backend: Backend) -> str:
 
 
 def device_of(backend: Backend) -> str:
-    """``cpu``, or the card that torch computes on."""
+    """``cpu``, or the card that torch computes on or that graphs run their steps on."""
+    if getattr(backend, "place", None) == "cuda":
+        return "cuda"
     codec = getattr(getattr(backend, "model", None), "codec", None)
     return "cpu" if codec is None else str(next(codec.parameters()).device)
 

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from bridge.cli import segue
+from engine.backends import choose
 from engine.backends.choose import open_backend
 from engine.bench.history import default_log
 from engine.bench.report import BenchReport
@@ -190,7 +191,7 @@ def test_random_weights_in_the_starters_shapes() -> None:
         ),
         (
             ["--backend", "onnx", "--device", "cuda"],
-            "segue: graphs are benched on the processor; give --device cpu",
+            "segue: this build of ONNX Runtime has no CUDAExecutionProvider, so graphs are benched on the processor",
         ),
         (
             ["--soak", "1"],
@@ -217,6 +218,7 @@ def test_failures_are_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEGUE_BENCH_LOG", str(tmp_path / "log.jsonl"))
+    monkeypatch.setattr(choose, "runtime_providers", lambda: ("CPUExecutionProvider",))
     result = run(*arguments, "--part-seconds", "0.01")
     assert result.exit_code == 2, result.output
     last = result.stderr.splitlines()[-1]

@@ -304,7 +304,7 @@ def test_a_card_that_graphs_cannot_use_is_told_in_a_line(
         ),  # a build without its driver
     ):
         caplog.clear()
-        monkeypatch.setattr(choose, "_providers", lambda given=providers: given)
+        monkeypatch.setattr(choose, "runtime_providers", lambda given=providers: given)
         backend = open_backend(str(exported), "onnx", device="cuda")
         assert isinstance(backend, OnnxBackend) and backend.place is None
         assert [r.getMessage() for r in caplog.records if r.name == choose.__name__] == [said]
