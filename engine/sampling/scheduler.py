@@ -148,13 +148,7 @@ class Scheduler:
         A window that sees the one before it goes on at once. One that begins a strand waits for a few others, for
         as long as the level above can still make more of them possible.
         """
-        state = self.levels[level]
-        known = [
-            state.windows[index] for index in state.leadless
-        ]  # all but their leads: sampled again, no more
-        wanted = [replace(window, stop=window.first_new) for window in known]
-        wanted = wanted or [state.windows[index] for index in state.waiting]
-        ready = [window for window in wanted if self._can_begin(window)]
+        ready = self._ready(level)
         if not ready:
             return []
         room = max(1, self.lanes // len(self.takes))
@@ -163,12 +157,19 @@ class Scheduler:
         alone = together[0].prefix == 0 and upper is not None and not upper.finished
         return [] if alone and len(together) < min(room, WORTH) else together
 
-    def _can_begin(self, window: Window) -> bool:
-        """Whether its prefix is settled, and the codes above it."""
-        upper = self.levels.get(window.level + 1)
-        if upper is not None and not upper.has(*window.upper):
-            return False
-        return self.levels[window.level].has(window.start, window.first_sampled)
+    def _ready(self, level: int) -> list[Window]:
+        """Windows that can begin, in order of position, as far as the level above has settled everything."""
+        state, upper = self.levels[level], self.levels.get(level + 1)
+        # Of windows of an earlier run all but their leads is known: these are sampled again, and no more.
+        known = [state.windows[index] for index in state.leadless]
+        wanted = [replace(window, stop=window.first_new) for window in known]
+        found: list[Window] = []
+        for window in wanted or (state.windows[index] for index in state.waiting):
+            if len(found) == self.lanes or (upper is not None and not upper.has(*window.upper)):
+                break
+            if state.has(window.start, window.first_sampled):
+                found.append(window)
+        return found
 
     def advance(self) -> Iterator[TakeEvent]:
         """One quantum at the lowest level that is ready; yields windows that are finished by it."""
@@ -262,10 +263,10 @@ class Scheduler:
 
     def begin_early(self, level: int) -> WarmStart | None:
         """The first window of a level, begun for takes that will be like these; None where none can be."""
-        state = self.levels[level]
-        if not state.waiting or not self._can_begin(state.windows[state.waiting[0]]):
+        ready = self._ready(level)
+        if not ready:
             return None
-        given = self.window_input([state.windows[state.waiting[0]]])
+        given = self.window_input(ready[:1])
         runner = self.backend.runner(level, len(self.takes))
         runner.begin(given)
         return WarmStart(level, len(self.takes), given, runner)
