@@ -167,7 +167,7 @@ def runtime_providers() -> tuple[str, ...]:
     """What this build of ONNX Runtime, which has to be there, can run graphs on."""
     import onnxruntime
 
-    return tuple(onnxruntime.get_availableruntime_providers())
+    return tuple(onnxruntime.get_available_providers())
 
 
 def _torch_sees_card() -> bool:
