@@ -11,13 +11,13 @@ import os
 import re
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet
 
+from bridge.midi.reader import QUEUE_MESSAGES, Queue, Reader
 from engine.errors import SegueError
 
 CLIENT = "Segue"
@@ -106,8 +106,9 @@ def check_port(part: str, names: Sequence[str]) -> None:
 class _RtPort:
     """An open port of rtmidi. The lock keeps a send in one thread from a close in another."""
 
-    def __init__(self, port: Any) -> None:
+    def __init__(self, port: Any, reader: Reader) -> None:
         self._port = port
+        self._reader = reader
         self._lock = threading.Lock()
 
     def send(self, data: Sequence[int]) -> None:
@@ -123,9 +124,8 @@ class _RtPort:
         with self._lock:
             port, self._port = self._port, None
         if port is not None:
+            self._reader.remove(port)
             try:
-                if hasattr(port, "cancel_callback"):
-                    port.cancel_callback()
                 port.close_port()
                 port.delete()
             except _failures():
@@ -136,6 +136,7 @@ class _RtPort:
         with self._lock:
             port, self._port = self._port, None
         if port is not None:
+            self._reader.remove(port)
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(port))
 
 
@@ -149,6 +150,7 @@ class RtMidi:
     def __init__(self) -> None:
         self._api: int | None = None
         self._opened_ports: WeakSet[_RtPort] = WeakSet()
+        self._reader = Reader()
 
     @property
     def name(self) -> str:
@@ -169,21 +171,18 @@ class RtMidi:
         return self._names("MidiOut")
 
     def open_input(self, name: str, receive: Receive, virtual: bool = False) -> InputPort:
-        port = self._client("MidiIn", CLIENT)
+        port = self._client("MidiIn", CLIENT, queue_size_limit=QUEUE_MESSAGES)
         # Clock counts; system exclusive and active sensing do not.
         port.ignore_types(sysex=True, timing=False, active_sense=True)
-
-        def arrived(event: tuple[list[int], float], _data: object) -> None:
-            receive(bytes(event[0]), time.perf_counter_ns())
-
-        port.set_callback(arrived)
-        return self._opened(port, name, virtual, VIRTUAL_IN)
+        opened = self._opened(port, name, virtual, VIRTUAL_IN)
+        self._reader.add(Queue(port, receive))
+        return opened
 
     def open_output(self, name: str, virtual: bool = False) -> OutputPort:
         return self._opened(self._client("MidiOut", CLIENT), name, virtual, VIRTUAL_OUT)
 
     def _opened(self, port: Any, name: str, virtual: bool, own_name: str) -> _RtPort:
-        opened = _RtPort(port)
+        opened = _RtPort(port, self._reader)
         try:
             if virtual:
                 port.open_virtual_port(name)
@@ -211,12 +210,12 @@ class RtMidi:
         finally:
             client.delete()
 
-    def _client(self, direction: str, name: str) -> Any:
+    def _client(self, direction: str, name: str, **options: int) -> Any:
         import rtmidi
 
         api = self._working()
         try:
-            return getattr(rtmidi, direction)(api, name=name)
+            return getattr(rtmidi, direction)(api, name=name, **options)
         except _failures() as error:
             if api == rtmidi.API_UNIX_JACK:
                 for port in list(self._opened_ports):
