@@ -1,4 +1,5 @@
-"""A controller in a process of its own: ``python -m tests.midi.sender COUNT SECONDS`` sends known messages.
+"""A controller in a process of its own: ``python -m tests.midi.sender COUNT SECONDS`` sends known messages, and with
+a third argument that pad's note on channel 2.
 
 It offers the JACK port ``controller:out`` and begins when something is connected to it, which it is told by a line
 on its standard input.
@@ -22,6 +23,7 @@ def message(number: int) -> list[int]:
 
 def main() -> None:
     count, seconds = int(sys.argv[1]), float(sys.argv[2])
+    pad = [0x91, int(sys.argv[3]), 100] if len(sys.argv) > 3 else None
     out = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name="controller")
     out.open_virtual_port("out")
     print("ready", flush=True)
@@ -30,7 +32,7 @@ def main() -> None:
     for number in range(count):
         while time.perf_counter() - start < number * seconds / count:
             time.sleep(0.0005)
-        out.send_message(message(number))
+        out.send_message(pad or message(number))
     print("sent", flush=True)
     sys.stdin.readline()  # what is on its way must leave before the client does
 

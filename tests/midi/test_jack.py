@@ -54,8 +54,8 @@ def connect(source: str, sink: str) -> None:
 
 
 @contextmanager
-def controller(count: int, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.midi.sender", str(count), str(seconds)]
+def controller(count: int, seconds: float, *pad: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.midi.sender", str(count), str(seconds), *pad]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -175,25 +175,29 @@ def test_the_commands_list_use_and_learn(
 ) -> None:
     monkeypatch.setenv("SEGUE_MIDI", str(tmp_path / "midi.toml"))
     runner = CliRunner()
-    with controller(400, 2.0) as process:
+    with controller(200, 20.0, "77") as process:
         port_of("controller:out")
         listed = json.loads(runner.invoke(segue, ["midi", "list", "--json"]).stdout)
         assert listed["system"] == "Jack"
-        assert {"port": "controller:out", "direction": "in", "profile": "generic", "used": "no"} in listed[
-            "ports"
+        assert listed["ports"] == [
+            {"port": "controller:out", "direction": "in", "profile": "generic", "used": "no"}
         ]
         refused = runner.invoke(segue, ["midi", "use", "launchpad"])
         assert refused.exit_code == 2
-        assert "no MIDI port is called 'launchpad'; there is: 'controller:out'" in refused.stderr
-        assert runner.invoke(segue, ["midi", "use", "Controller", "--channel", "0"]).stdout == (
-            "ports: 'Controller'; every channel; take-over: pickup\n"
-        )
-        go(process)
-        learned = runner.invoke(
-            segue, ["midi", "learn", "capture", "--port", "controller", "--seconds", "20"]
-        )
-        assert learned.exit_code == 2  # steps of 1 to 63 are no button
-    assert load(tmp_path / "midi.toml").ports == ("Controller",)
+        assert refused.stderr == ("segue: no MIDI port is called 'launchpad'; there is: 'controller:out'\n")
+        used = runner.invoke(segue, ["midi", "use", "Controller", "--channel", "0"])
+        assert used.stdout == "ports: 'Controller'; every channel; take-over: pickup\n"
+        go(process)  # a pad, ten times a second
+        learned = runner.invoke(segue, ["midi", "learn", "capture", "--port", "controller"])
+        assert "note 77 on channel 2 of controller:out is 'capture' now" in learned.stdout
+    kept = load(tmp_path / "midi.toml")
+    assert (kept.ports, kept.channel) == (("Controller",), 0)
+    assert [str(binding) for binding in kept.control] == ["note 77 on channel 2 of controller:out"]
+    shown = runner.invoke(segue, ["midi", "map"]).stdout
+    assert "learned: note 77 on channel 2 of controller:out is capture" in shown
+    forgotten = runner.invoke(segue, ["midi", "forget", "capture"])
+    assert forgotten.stdout == "1 learned control forgotten\n"
+    assert load(tmp_path / "midi.toml").control == ()
 
 
 def test_our_own_ports_are_not_offered(jack_server: JackServer, tmp_path: Path) -> None:
