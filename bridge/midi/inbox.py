@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
+
+log = logging.getLogger("segue.midi")
 
 CAPACITY = 65_536  # messages: over a minute of a full MIDI cable
 AT_ONCE = 256  # messages handled before the loop may do something else
@@ -65,5 +68,8 @@ class Inbox:
                     self._woken = False
                     return
                 arrival = self._waiting.popleft()
-            self._take(arrival)
+            try:
+                self._take(arrival)
+            except Exception:  # the next one must be taken all the same
+                log.exception("a message of the MIDI port '%s' failed unexpectedly", arrival.port)
         self._loop.call_soon(self._drain)

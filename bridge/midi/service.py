@@ -17,7 +17,7 @@ from bridge.midi.lights import Board, Lights
 from bridge.midi.ports import VIRTUAL_IN, VIRTUAL_OUT, OutputPort, PortSystem, RtMidi
 from bridge.midi.profile import Light, Profiles
 from bridge.midi.router import MOVING_NS, PortState, Router, Timer
-from bridge.midi.settings import Binding, Keeper, MidiSettings, settings_path
+from bridge.midi.settings import Binding, Keeper, MidiSettings, NotSaved, settings_path
 from bridge.midi.watch import Changes, PortWatch
 from bridge.midi.wire import Parser
 from engine.errors import Cancelled, SegueError
@@ -174,7 +174,10 @@ class Midi:
             self._end_learn(Cancelled(f"learning '{self._learner[0].key}' was cancelled"))
 
     def forget(self, key: str = "") -> int:
-        """Forget what was learned for an action (or one of its slots; empty: for all); how many controls that were."""
+        """Forget what was learned for an action (or one of its slots; empty: for all); how many controls that were.
+
+        Raises NoAction, and NotSaved when the file cannot be written.
+        """
         if key and key not in BY_NAME:
             find(key)
         before = self.settings.control
@@ -223,11 +226,8 @@ class Midi:
             try:
                 settings, notices = with_binding(self.settings, binding, self._port(port).layout)
                 self._keep(settings)
-            except OSError as error:
-                sentence = (
-                    f"{self._keeper.path} cannot be written ({error.strerror}); the control is not kept"
-                )
-                self._end_learn(NotLearned(sentence))
+            except NotSaved as error:
+                self._end_learn(error)
                 return True
             for notice in notices:
                 self._notice(notice)

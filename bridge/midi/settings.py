@@ -18,11 +18,17 @@ from pydantic import Field, ValidationError, model_validator
 
 from bridge.midi.actions import BUTTONS, KNOBS, ControlKind, Kind, NoAction, find
 from bridge.midi.relative import Encoding
-from engine.errors import BadFormat
+from engine.errors import BadFormat, SegueError
 from engine.request import Frozen
 
 DEFAULT_CHANNEL = 16  # so that an instrument's track does not play Segue by accident (facts/daw.md, map (b))
 OMNI = 0
+
+
+class NotSaved(SegueError):
+    """Settings or learned controls could not be written; what was in use before still is."""
+
+    code, slug = 507, "not_saved"
 
 
 class TakeOver(StrEnum):
@@ -177,10 +183,15 @@ class Keeper:
         return changed
 
     def keep(self, settings: MidiSettings) -> None:
-        """Use these settings from now on and write them."""
-        if self.problem and self.path.exists():
-            self.path.replace(self.path.with_name(f"{self.path.name}.broken"))
-        save(self.path, settings)
+        """Use these settings from now on and write them. Raises :class:`NotSaved`, and then changes nothing."""
+        try:
+            if self.problem and self.path.exists():
+                self.path.replace(self.path.with_name(f"{self.path.name}.broken"))
+            save(self.path, settings)
+        except OSError as error:
+            raise NotSaved(
+                f"{self.path} cannot be written ({error.strerror}); make its folder writable"
+            ) from error
         self.settings, self.problem, self._stamp = settings, "", self._stamp_now()
 
     def _stamp_now(self) -> tuple[int, int] | None:

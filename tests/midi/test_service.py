@@ -227,7 +227,9 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         async with playing(FakeSystem(PADS), tmp_path / "file" / "midi.toml") as rig:
             outcome = await rig.learn("stop", note(3))
             assert isinstance(outcome, SegueError)
-            assert "cannot be written" in outcome.message
+            assert outcome.message == (
+                f"{tmp_path / 'file' / 'midi.toml'} cannot be written (File exists); make its folder writable"
+            )
             rig.system.arrive(PADS, note(44), at_ns=10**9)
             await until(lambda: rig.deeds.done == [("capture", True)])
 
