@@ -16,7 +16,7 @@ AT_ONCE = 256  # messages handled before the loop may do something else
 
 
 class Arrival(NamedTuple):
-    """Bytes that came in at a port; ``at_ns`` is ``time.perf_counter_ns`` on arrival."""
+    """Bytes that came in at a port; ``at_ns`` is ``time.monotonic_ns`` on arrival."""
 
     port: str
     data: bytes

@@ -28,7 +28,7 @@ _OURS = re.compile(rf"^{CLIENT}(?:-\d+| probe)?:|^{VIRTUAL_IN}|^{VIRTUAL_OUT}")
 
 Receive = Callable[
     [bytes, int], None
-]  # bytes and time.perf_counter_ns on arrival; called by a thread of the system
+]  # bytes and time.monotonic_ns on arrival; called by a thread of the system
 
 
 class NoMidi(SegueError):

@@ -45,7 +45,7 @@ class Queue:
         if found is None:
             return False
         while found is not None:
-            self.receive(bytes(found[0]), self.arrival(found[1], time.perf_counter_ns()))
+            self.receive(bytes(found[0]), self.arrival(found[1], time.monotonic_ns()))
             found = self.port.get_message()
         return True
 
@@ -81,8 +81,8 @@ class Reader:
                 for queue in self._queues:
                     try:
                         if queue.read():
-                            last_ns = time.perf_counter_ns()
+                            last_ns = time.monotonic_ns()
                     except Exception:  # of a port that was pulled out: the watch will see it
                         log.debug("a MIDI queue cannot be read", exc_info=True)
-            active = time.perf_counter_ns() - last_ns < CALM_NS
+            active = time.monotonic_ns() - last_ns < CALM_NS
             time.sleep(ACTIVE_SECONDS if active else IDLE_SECONDS)

@@ -42,12 +42,14 @@ class MidiTarget(Protocol):
 class ClockMessage(NamedTuple):
     """A clock message: ``kind`` is clock (F8), start (FA), continue (FB), stop (FC) or songpos (F2).
 
-    ``at_ns``: ``time.perf_counter_ns`` on arrival; ``sixteenths``: the song position, 0..16383, for songpos.
+    ``at_ns``: ``time.monotonic_ns`` on arrival; ``sixteenths``: the song position, 0..16383, for songpos; ``data``:
+    the message as sent, which ``bridge.clock``'s follower is fed with.
     """
 
     kind: str
     port: str
     at_ns: int
+    data: bytes
     sixteenths: int = 0
 
 
@@ -205,7 +207,8 @@ class Midi:
             return
         position = message.pos if message.type == "songpos" else 0
         try:
-            self._clock(ClockMessage(message.type, arrival.port, arrival.at_ns, position))
+            data = bytes(message.bytes())
+            self._clock(ClockMessage(message.type, arrival.port, arrival.at_ns, data, position))
         except Exception:
             log.exception("the clock failed on %s", message)
 
@@ -316,7 +319,7 @@ class Midi:
 
     def _is_moving(self, output: str, binding: Binding) -> bool:
         state = self._ports.get(_input_of(output))
-        now = time.perf_counter_ns()
+        now = time.monotonic_ns()
         return state is not None and self._router.moving(state, binding.channel, binding.number, now)
 
     def _knob_moved(self, port: PortState, binding: Binding, value: int) -> None:

@@ -289,8 +289,8 @@ def test_values_are_echoed_when_the_knob_is_let_go(path: Path) -> None:
             loop = asyncio.get_running_loop()
             import time
 
-            rig.system.arrive(PADS, cc(25, 0), at_ns=time.perf_counter_ns())
-            rig.system.arrive(PADS, cc(25, 20), at_ns=time.perf_counter_ns())
+            rig.system.arrive(PADS, cc(25, 0), at_ns=time.monotonic_ns())
+            rig.system.arrive(PADS, cc(25, 20), at_ns=time.monotonic_ns())
             await until(lambda: rig.deeds.done)
             assert rig.deeds.done == [("mix", 20 / 127)]
             moved = loop.time()
@@ -325,11 +325,11 @@ def test_clock_messages_come_with_their_time_and_never_as_actions(path: Path) ->
                 rig.system.receivers[PADS](data, at)
             await until(lambda: len(rig.ticks) == 5)
             assert rig.ticks == [
-                ClockMessage("start", "Pads", 1),
-                ClockMessage("clock", "Pads", 2),
-                ClockMessage("songpos", "Pads", 3, 136),
-                ClockMessage("continue", "Pads", 4),
-                ClockMessage("stop", "Pads", 5),
+                ClockMessage("start", "Pads", 1, b"\xfa"),
+                ClockMessage("clock", "Pads", 2, b"\xf8"),
+                ClockMessage("songpos", "Pads", 3, b"\xf2\x08\x01", 136),
+                ClockMessage("continue", "Pads", 4, b"\xfb"),
+                ClockMessage("stop", "Pads", 5, b"\xfc"),
             ]
             assert rig.deeds.done == []
 
