@@ -47,9 +47,9 @@ class Window:
         return self.stop - self.first_new
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, int, int, int]:
         """What windows have in common that can be sampled in step: tokens known, sampled, and above."""
-        return self.prefix, self.overlap + self.tokens, self.upper[1] - self.upper[0]
+        return self.prefix, self.overlap, self.tokens, self.upper[1] - self.upper[0]
 
 
 @dataclass(frozen=True)
