@@ -32,6 +32,16 @@ class WindowDone:
 
 
 @dataclass(frozen=True)
+class LeadCodes:
+    """Codes that stand beside those of a level from token ``start`` on, int64 [tokens]: what is heard fades from the
+    level's own to these, which is what came before those that follow (`segue seams` compares it with a cut)."""
+
+    level: int
+    start: int
+    codes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class KeptCodes:
     """Codes of the continuation that an earlier take gave: ``codes`` int64 [tokens] of ``level`` from ``start``."""
 
@@ -73,4 +83,4 @@ class Progress:
     seconds: dict[int, float]
 
 
-Event = PrimeEncoded | WindowDone | KeptCodes | AudioChunk | Preview | Progress
+Event = PrimeEncoded | WindowDone | LeadCodes | KeptCodes | AudioChunk | Preview | Progress

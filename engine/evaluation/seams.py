@@ -138,7 +138,7 @@ class Bench:
         seconds = time.perf_counter() - began
         fades = fades_of(windows) if way.fade else ()
         decoder = Decoder(self.backend, self.level, total, self.seam, self.frames, self.frames, fades)
-        leads = {number: lead[0] for number, lead in state.leads.items()}
+        leads = {at: lead[0] for at, lead in state.leads.items()}
         audio = np.concatenate([chunk.samples for chunk in decoder.take(state.codes[0], total, leads)])
         meet = [window for window in windows if window.index % (way.strand or 1) == 0]
         middle = [window.first_new - (window.overlap // 2 if way.fade else 0) for window in meet]

@@ -119,7 +119,8 @@ class Nodes:
         whole = ancestor(takes, [None] * len(takes), config.hops)
         level = min(whole.codes)
         seam = whole.seam(config.hops[config.top])
-        made = decode(self.backend, whole.codes[level], level, seam, whole.continuation.size)
+        leads = whole.leads.get(level)
+        made = decode(self.backend, whole.codes[level], level, seam, whole.continuation.size, leads)
         target = folder / PATH_AUDIO
         write_wav24(target, np.concatenate([whole.prime.mono_samples(), made]), config.rate)
         return target

@@ -49,14 +49,18 @@ def _continued(config: ModelConfig, request: Request, parent: Ancestor) -> tuple
     cut = parent.seam(hop) + parent.continuation.size
     tokens = -(-cut // hop)
     first = max(0, tokens - prime_context(config, request.sampling))
-    codes = {}
+    codes, leads = {}, {}
     for level in range(request.fidelity.level, config.top + 1):
         scale = hop // config.hops[level]
         parent.require(level, tokens * scale)
         codes[level] = parent.codes[level][first * scale : tokens * scale]
+        held = parent.leads.get(level, {}).items()
+        leads[level] = {begin - first * scale: lead for begin, lead in held if begin >= first * scale}
     heard = np.concatenate([parent.prime.mono_samples(), parent.continuation])
     seam = cut - first * hop
-    return Waveform.of_mono(heard, config.rate), Start(tokens - first, seam, heard.size - seam, codes)
+    return Waveform.of_mono(heard, config.rate), Start(
+        tokens - first, seam, heard.size - seam, codes, leads=leads
+    )
 
 
 def _same_again(config: ModelConfig, request: Request, parent: Ancestor) -> tuple[Waveform, Start]:
@@ -83,4 +87,6 @@ def _same_again(config: ModelConfig, request: Request, parent: Ancestor) -> tupl
     used = parent.prime_tokens * hop
     audio = np.concatenate([prime, parent.continuation])[before : before + used]
     audio = np.pad(audio, (0, used - audio.size))  # a continuation shorter than its first token
-    return parent.prime, Start(parent.prime_tokens, seam, before, codes, audio.astype(np.float32))
+    return parent.prime, Start(
+        parent.prime_tokens, seam, before, codes, audio.astype(np.float32), parent.leads
+    )

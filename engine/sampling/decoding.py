@@ -15,16 +15,27 @@ from engine.sampling.plan import Window
 
 @dataclass(frozen=True)
 class Fade:
-    """Tokens ``[start, stop)`` over which is faded from the level's codes to those that window ``number`` has there."""
+    """Tokens ``[start, stop)`` over which is faded from the level's codes to those that stand beside them."""
 
-    number: int
     start: int
     stop: int
 
 
-def fades_of(windows: Sequence[Window]) -> tuple[Fade, ...]:
-    """Where windows begin beside others."""
-    return tuple(Fade(w.index, w.first_sampled, w.first_new) for w in windows if w.overlap)
+def fades_of(windows: Sequence[Window], kept: Mapping[int, Codes] | None = None) -> tuple[Fade, ...]:
+    """Where windows begin beside others, and those of ``kept`` codes that an earlier take has beside its own."""
+    new = [Fade(w.first_sampled, w.first_new) for w in windows if w.overlap]
+    old = [Fade(start, start + codes.size) for start, codes in (kept or {}).items()]
+    return tuple(sorted([*new, *old], key=lambda fade: fade.start))
+
+
+def still_beside(leads: Mapping[int, Codes], windows: Sequence[Window]) -> dict[int, Codes]:
+    """Of an earlier take's ``leads`` those that hold when ``windows`` are sampled again: where they end, and what
+    follows, is not."""
+    if not windows:
+        return dict(leads)
+    first, stop = windows[0].first_new, windows[-1].stop
+    ends = {start: start + codes.size for start, codes in leads.items()}
+    return {start: leads[start] for start, end in ends.items() if end <= first or end >= stop}
 
 
 class Decoder:
@@ -56,7 +67,7 @@ class Decoder:
     ) -> Iterator[AudioChunk]:
         """Chunks that ``filled`` of ``codes`` int64 [total] suffice for and that were not handed on before.
 
-        ``leads``: codes that windows have beside the level's own, int64 [tokens] by number of the window.
+        ``leads``: codes that stand beside the level's own, int64 [tokens] by the first of them.
         """
         leads = leads or {}
         while self.piece * self.grid < self.total and self.sent < self.frames:
@@ -64,11 +75,11 @@ class Decoder:
             # What is heard behind a fade still depends on the codes in it, as far as the margin reaches.
             fades = [fade for fade in self.fades if fade.start < stop and fade.stop + self.margin > first]
             needed = max([min(self.total, stop + self.margin), *(fade.stop for fade in fades)])
-            if filled < needed or any(fade.number not in leads for fade in fades):
+            if filled < needed or any(fade.start not in leads for fade in fades):
                 return
             samples = self.backend.decode_piece(codes[:filled], self.level, self.piece, self.total)
             for fade in fades:
-                samples = self._faded(samples, codes[:filled], fade, leads[fade.number])
+                samples = self._faded(samples, codes[:filled], fade, leads[fade.start])
             skip = max(0, self.seam - first * self.hop)
             self.held = np.concatenate((self.held, np.clip(samples[skip:], -1.0, 1.0)))
             self.piece += 1
@@ -105,7 +116,16 @@ class Decoder:
             self.sent += size
 
 
-def decode(backend: Backend, codes: Codes, level: int, seam: int, frames: int) -> NDArray[np.float32]:
-    """``frames`` samples float32 from sample ``seam`` on, of codes int64 [tokens] of one level."""
-    decoder = Decoder(backend, level, codes.size, seam, frames, max(1, frames))
-    return np.concatenate([np.zeros(0, np.float32), *(c.samples for c in decoder.take(codes, codes.size))])
+def decode(
+    backend: Backend,
+    codes: Codes,
+    level: int,
+    seam: int,
+    frames: int,
+    leads: Mapping[int, Codes] | None = None,
+) -> NDArray[np.float32]:
+    """``frames`` samples float32 from sample ``seam`` on, of codes int64 [tokens] of one level; ``leads``: codes that
+    stand beside them, by the first token of each."""
+    decoder = Decoder(backend, level, codes.size, seam, frames, max(1, frames), fades_of((), leads))
+    chunks = decoder.take(codes, codes.size, leads)
+    return np.concatenate([np.zeros(0, np.float32), *(chunk.samples for chunk in chunks)])

@@ -41,7 +41,7 @@ class LevelState:
 
     Codes that are not settled may be known (infill): they are when the last window is sampled. One thread writes;
     others read a code only once it is settled. ``unencoded``: tokens of prime that have yet to be encoded;
-    ``leads``: what windows sampled beside the ones before them, int64 [takes, overlap] by number of the window;
+    ``leads``: what windows sampled beside the ones before them, int64 [takes, overlap] by its first token;
     ``leadless``: windows of an earlier run of which that is not known.
     """
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes, WindowInput
-from engine.events import KeptCodes, PrimeEncoded, WindowDone
+from engine.events import KeptCodes, LeadCodes, PrimeEncoded, WindowDone
 from engine.lyrics import SongLyrics, window_ids
 from engine.prior.pulse import SongPulse
 from engine.request import Sampling, Style
@@ -71,7 +71,7 @@ class PrimeAudio:
             return self._codes[level]
 
 
-TakeEvent = tuple[int, PrimeEncoded | WindowDone | KeptCodes]
+TakeEvent = tuple[int, PrimeEncoded | WindowDone | LeadCodes | KeptCodes]
 
 
 class Scheduler:
@@ -200,6 +200,7 @@ class Scheduler:
         state.seconds += spent
         state.steps += count * len(group.windows)
         if group.done == group.tokens:
+            yield from self._leads(state, group)
             for window in group.windows:
                 if window.tokens:
                     state.seconds_of[window.index] = group.seconds / len(group.windows)
@@ -216,7 +217,8 @@ class Scheduler:
         lead[:] = codes[:, : lead.shape[1]]
         if lead.shape[1] and group.done + count >= group.lead.shape[1]:
             leads = group.lead.reshape(len(self.takes), len(group.windows), -1)
-            state.leads |= {window.index: leads[:, place] for place, window in enumerate(group.windows)}
+            for place, window in enumerate(group.windows):
+                state.leads[window.first_sampled] = leads[:, place]
         for place, window in enumerate(group.windows):
             begin = window.first_sampled + group.done
             first = max(begin, window.first_new)
@@ -224,6 +226,12 @@ class Scheduler:
                 state.codes[:, first : begin + count] = by_take[:, place, first - begin :]
                 state.settled[first : begin + count] = True
         group.done += count
+
+    def _leads(self, state: LevelState, group: Group) -> Iterator[TakeEvent]:
+        for window in group.windows:
+            for row, take in enumerate(self.numbers if window.overlap else ()):
+                codes = state.leads[window.first_sampled][row].copy()
+                yield take, LeadCodes(window.level, window.first_sampled, codes)
 
     def _finished(self, state: LevelState, level: int) -> Iterator[TakeEvent]:
         """Windows that have no unfinished one before them; what lies behind the last one goes with it."""

@@ -23,7 +23,8 @@ class Start:
     too (upsample, infill). ``prime_tokens``: top-level tokens of the prime. ``seam``: samples from position 0 to
     the beginning of the continuation, at most ``prime_tokens`` hops and less than one hop short of it: a take
     may go on in the middle of a token. ``before``: samples of prime before position 0. ``audio``: float32, the
-    prime's samples from position 0 on, ``prime_tokens`` hops, for the levels that have to be encoded.
+    prime's samples from position 0 on, ``prime_tokens`` hops, for the levels that have to be encoded. ``leads``:
+    codes beside those of ``codes``, by level and by the token they begin at, see :class:`engine.events.LeadCodes`.
     """
 
     prime_tokens: int = 0
@@ -31,6 +32,7 @@ class Start:
     before: int = 0
     codes: Mapping[int, Codes] = field(default_factory=dict)
     audio: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    leads: Mapping[int, Mapping[int, Codes]] = field(default_factory=dict)
 
 
 def primed_start(config: ModelConfig, request: Request, prime: NDArray[np.float32]) -> Start:

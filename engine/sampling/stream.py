@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes
 from engine.errors import BadFormat, OutOfRange
-from engine.events import AudioChunk, Event, Preview, PrimeEncoded, Progress, WindowDone
+from engine.events import AudioChunk, Event, LeadCodes, Preview, PrimeEncoded, Progress, WindowDone
 from engine.lyrics import song_lyrics
 from engine.request import Mode, Request
-from engine.sampling.decoding import Decoder, fades_of
+from engine.sampling.decoding import Decoder, fades_of, still_beside
 from engine.sampling.infill import choose
 from engine.sampling.pipeline import Pipeline
 from engine.sampling.plan import Plan, make_plan, span_tokens
@@ -155,6 +155,10 @@ def continue_takes(
         takes, chosen, steps = yield from _choose(
             backend, plan, setting, takes, request.span.candidates, should_stop
         )
+    beside = {level: still_beside(leads, plan.windows[level]) for level, leads in start.leads.items()}
+    for level, leads in beside.items():
+        for at, codes in leads.items():
+            yield from ((take, LeadCodes(level, at, codes)) for take in range(len(takes)))
     share = -(-len(takes) // min(making.groups, len(takes)))
     schedulers, outlets = [], []
     for first in range(0, len(takes), share):
@@ -173,8 +177,9 @@ def continue_takes(
                     start.seam,
                     request.frames,
                     making.chunk_frames,
-                    fades_of(plan.windows[level]),
+                    fades_of(plan.windows[level], beside.get(level)),
                 ),
+                beside.get(level, {}),
             )
             for take in scheduler.numbers
             for level in scheduler.levels
@@ -210,11 +215,12 @@ def warm_start(
 
 @dataclass(frozen=True, eq=False)
 class _Outlet:
-    """Where the samples of one level of one take come out."""
+    """Where the samples of one level of one take come out; ``kept``: codes beside its own from an earlier take."""
 
     scheduler: Scheduler
     take: int
     decoder: Decoder
+    kept: Mapping[int, Codes]
 
     def ready(self) -> Iterator[tuple[int, AudioChunk | Preview]]:
         """What can be decoded now and was not before."""
@@ -222,8 +228,8 @@ class _Outlet:
         state = self.scheduler.levels[level]
         row = self.take - self.scheduler.numbers.start
         filled = state.filled
-        leads = {number: lead[row] for number, lead in list(state.leads.items())}
-        for chunk in self.decoder.take(state.codes[row], filled, leads):
+        leads = {at: lead[row] for at, lead in list(state.leads.items())}
+        for chunk in self.decoder.take(state.codes[row], filled, {**self.kept, **leads}):
             if level == self.scheduler.plan.lowest:
                 yield self.take, chunk
             else:

@@ -8,14 +8,14 @@ grid of top-level tokens, so codes are handed down without being touched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio import Waveform
 from engine.errors import BadFormat, OutOfRange
-from engine.take.take import Take
+from engine.take.take import Leads, Take
 
 LEVEL_NAMES = ("bottom", "middle", "top")
 
@@ -27,7 +27,7 @@ class Ancestor:
     """A take, or a chain of them, as one: ``codes`` int64 per level from position 0 of the first.
 
     ``prime``: the first one's prime; ``prime_tokens``: of the top level; ``overhang``, in samples, as in the
-    first one's head; ``continuation``: float32 [frames], one after the other.
+    first one's head; ``continuation``: float32 [frames], one after the other; ``leads``: codes beside ``codes``.
     """
 
     codes: dict[int, Codes]
@@ -36,6 +36,7 @@ class Ancestor:
     overhang: int
     continuation: NDArray[np.float32]
     names: str
+    leads: Leads = field(default_factory=dict)
 
     def seam(self, hop: int) -> int:
         """Samples from position 0 to the beginning of the continuation; ``hop``: of the top level."""
@@ -68,6 +69,7 @@ def ancestor(takes: Sequence[Take], kept: Sequence[int | None], hops: tuple[int,
         child = _single(take, frames, hops)
         levels = one.codes.keys() & child.codes.keys()
         joined = {}
+        leads = {level: dict(own) for level, own in one.leads.items() if level in levels}
         for level in levels:
             known = child.prime_tokens * (hops[top] // hops[level])
             before = one.codes[level]
@@ -78,6 +80,8 @@ def ancestor(takes: Sequence[Take], kept: Sequence[int | None], hops: tuple[int,
                     f"{child.names} does not continue {one.names}; give takes in the order they were made"
                 )
             joined[level] = np.concatenate([before, child.codes[level][known:]])
+            for start, codes in child.leads.get(level, {}).items():
+                leads.setdefault(level, {})[before.size - known + start] = codes
         one = Ancestor(
             joined,
             one.prime,
@@ -85,6 +89,7 @@ def ancestor(takes: Sequence[Take], kept: Sequence[int | None], hops: tuple[int,
             one.overhang,
             np.concatenate([one.continuation, child.continuation]),
             child.names,
+            leads,
         )
     return one
 
@@ -107,4 +112,9 @@ def _single(take: Take, frames: int | None, hops: tuple[int, ...]) -> Ancestor:
         info.head.overhang,
         take.audio().mono_samples()[:used],
         f"the take '{take.folder}'",
+        {
+            level: {start: lead for start, lead in own.items() if start + lead.size <= codes[level].size}
+            for level, own in take.leads().items()
+            if level in codes
+        },
     )

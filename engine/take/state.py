@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.errors import BadFormat
 from engine.take.journal import Kind, Record
-from engine.take.take import PlannedWindow
+from engine.take.take import Leads, PlannedWindow
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Growth:
     elapsed: float = 0.0
     first_audio_ms: float = math.nan
     first_final_ms: float = math.nan  # not in the journal: known of takes made in one run
+    leads: Leads = field(default_factory=dict)  # not in the journal: sampled again when a take is resumed
     _pieces: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
 
     @classmethod

@@ -19,6 +19,9 @@ from engine.request import Frozen, Request
 
 REQUEST, PRIME, JOURNAL, AUDIO_PART = "request.json", "prime.wav", "journal", "audio.part"
 CODES, CONTINUATION, TAKE = "codes.safetensors", "continuation.wav", "take.json"
+LEADS = "leads.safetensors"  # only of takes whose windows were sampled side by side
+
+Leads = dict[int, dict[int, NDArray[np.int64]]]  # by level and by the token that each begins beside
 
 
 class TakeHead(Frozen):
@@ -140,6 +143,11 @@ class Take:
         """Codes per level from the beginning of the prime, int64 [tokens]."""
         return read_codes(self.folder)[0]
 
+    def leads(self) -> Leads:
+        """Codes that stand beside those of :meth:`codes` where windows overlap, see
+        :class:`engine.events.LeadCodes`."""
+        return read_leads(self.folder)
+
 
 def read_prime_of(folder: Path, head: TakeHead) -> Waveform:
     """The prime's audio as filed; empty for a take that began from nothing."""
@@ -169,6 +177,26 @@ def codes_to_bytes(codes: dict[int, NDArray[np.int64]], prime_tokens: dict[int, 
     """``codes.safetensors`` in memory: int64 [tokens] per level and the prime's share of them."""
     arrays = {f"level_{level}": np.ascontiguousarray(array) for level, array in sorted(codes.items())}
     return safetensors.numpy.save(arrays, metadata={"prime_tokens": json.dumps(prime_tokens, sort_keys=True)})
+
+
+def leads_to_bytes(leads: Leads) -> bytes:
+    """``leads.safetensors`` in memory: int64 [tokens] by ``level.start``."""
+    arrays = {f"{level}.{start}": codes for level, own in leads.items() for start, codes in own.items()}
+    return safetensors.numpy.save({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)})
+
+
+def read_leads(folder: Path) -> Leads:
+    """What :func:`leads_to_bytes` wrote, nothing where no window overlaps another. Raises :class:`BadFormat`."""
+    path, found = folder / LEADS, Leads()
+    if not path.is_file():
+        return found
+    try:
+        for name, codes in safetensors.numpy.load_file(path).items():
+            level, start = (int(part) for part in name.split("."))
+            found.setdefault(level, {})[start] = codes
+    except (SafetensorError, ValueError) as error:
+        raise BadFormat(f"'{path}' holds no codes of a take ({error}); restore the file") from error
+    return found
 
 
 def read_codes(folder: Path) -> tuple[dict[int, NDArray[np.int64]], dict[int, int]]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engine.audio import Waveform, write_wav_float
 from engine.audio.durable import sync_folder, write_durably, writing
 from engine.errors import BadFormat, Busy, SegueError
-from engine.events import AudioChunk, Event, KeptCodes, Preview, PrimeEncoded, WindowDone
+from engine.events import AudioChunk, Event, KeptCodes, LeadCodes, Preview, PrimeEncoded, WindowDone
 from engine.request import Request
 from engine.take.closing import close_take
 from engine.take.journal import Journal, Kind, Record, sync_data
@@ -141,6 +141,8 @@ class TakeWriter:
                     self._append(Kind.WINDOW, event.level, event.index, start, codes, event.seconds)
                 else:
                     self._append(Kind.KEPT, event.level, 0, start, codes)
+        elif isinstance(event, LeadCodes):
+            self._growth.leads.setdefault(event.level, {})[event.start] = event.codes
         elif isinstance(event, AudioChunk):
             self._chunk(event)
 

@@ -31,8 +31,8 @@ class Steps:
 
 
 def heard(codes: Codes, lead: Codes, filled: int = TOTAL) -> NDArray[np.float32]:
-    decoder = Decoder(cast(Backend, Steps()), 0, TOTAL, 0, TOTAL * HOP, 16, [Fade(7, 12, 20)])
-    chunks = list(decoder.take(codes, filled, {7: lead}))
+    decoder = Decoder(cast(Backend, Steps()), 0, TOTAL, 0, TOTAL * HOP, 16, [Fade(12, 20)])
+    chunks = list(decoder.take(codes, filled, {12: lead}))
     return np.concatenate([np.zeros(0, np.float32), *(chunk.samples for chunk in chunks)])
 
 
@@ -54,5 +54,5 @@ def test_a_piece_waits_for_its_margin_and_for_all_of_its_fade(filled: int, piece
 
 
 def test_a_piece_waits_for_the_other_codes() -> None:
-    decoder = Decoder(cast(Backend, Steps()), 0, TOTAL, 0, TOTAL * HOP, 16, [Fade(7, 12, 20)])
+    decoder = Decoder(cast(Backend, Steps()), 0, TOTAL, 0, TOTAL * HOP, 16, [Fade(12, 20)])
     assert sum(chunk.samples.size for chunk in decoder.take(np.full(TOTAL, 3), TOTAL, {})) == GRID * HOP

@@ -15,7 +15,16 @@ from engine.backends.torch_backend import TorchBackend
 from engine.errors import BadFormat, Cancelled, NoFile, OutOfRange
 from engine.host.jobs import run_request
 from engine.prior.labels import make_labels
-from engine.request import Fidelity, Mode, PrimeRef, Request, Span, TakeRef
+from engine.request import (
+    Fidelity,
+    LevelSampling,
+    Mode,
+    PrimeRef,
+    Request,
+    Sampling,
+    Span,
+    TakeRef,
+)
 from engine.sampling.infill import derived_seed
 from engine.store.folder import Model
 from engine.take import Take
@@ -25,6 +34,8 @@ from tests.prior.build import tiny_model
 
 FRAMES = 7_001  # neither a token nor a chunk
 HOPS = (8, 32, 128)
+# One window after the other, so that audio is the plain decode of the codes.
+EXACT = Sampling(bottom=LevelSampling())
 SEAM = 48 * 128  # of a take from the riff: as much prime as is of use
 
 
@@ -36,7 +47,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> TorchBackend:
 @pytest.fixture(scope="module")
 def first(backend: TorchBackend, tmp_path_factory: pytest.TempPathFactory) -> Request:
     riff = write_riff(tmp_path_factory.mktemp("riff") / "riff.wav", seconds=0.6)
-    return Request(prime=PrimeRef(path=str(riff)), frames=FRAMES, seed=5)
+    return Request(prime=PrimeRef(path=str(riff)), frames=FRAMES, seed=5, sampling=EXACT)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +89,7 @@ def whole_decode(model: Model, codes: np.ndarray, level: int) -> np.ndarray:
 
 
 def test_from_nothing(backend: TorchBackend, tmp_path: Path) -> None:
-    request = Request(mode=Mode.ANCESTRAL, frames=FRAMES, seed=5)
+    request = Request(mode=Mode.ANCESTRAL, frames=FRAMES, seed=5, sampling=EXACT)
     take = make(backend, request, tmp_path)
     assert {level: codes.size for level, codes in codes_on_disk(take).items()} == {0: 880, 1: 220, 2: 55}
     assert take.info.prime_tokens == {0: 0, 1: 0, 2: 0} and take.info.head.prime_frames == 0
@@ -295,6 +306,27 @@ def test_outside_the_span_nothing_changes(
     assert take.info.head.parent == parent.folder.name
     sampled = INSIDE[1] - INSIDE[0]
     assert take.info.timings.tokens == {0: 16 * sampled, 1: 4 * sampled, 2: sampled}
+
+
+@pytest.mark.parametrize("span", [(2_000, 4_500), (1_000, 1_800), (5_200, 6_100)])
+def test_outside_the_span_nothing_changes_where_windows_overlap(
+    backend: TorchBackend, first: Request, tmp_path: Path, span: tuple[int, int]
+) -> None:
+    strands = first.model_copy(
+        update={"sampling": Sampling(bottom=LevelSampling(strand=1, overlap_fraction=0.25))}
+    )
+    parent = make(backend, strands, tmp_path / "parent")
+    assert len(parent.leads()[0]) > 5
+    wanted = Span(start_frame=span[0], stop_frame=span[1], candidates=1)
+    take = make(backend, infill(strands, parent, span=wanted), tmp_path / "take")
+    # Beside the span a fade of the parent may end early, and the decoder's margin is heard.
+    reach = (backend.decode_margin(0) + 16) * 8 + 128
+    before, after = max(0, span[0] - reach), min(FRAMES, span[1] + reach)
+    assert before or after < FRAMES
+    np.testing.assert_array_equal(pcm(take)[:before], pcm(parent)[:before])
+    np.testing.assert_array_equal(pcm(take)[after:], pcm(parent)[after:])
+    again = make(backend, infill(strands, take, span=wanted, seed=3), tmp_path / "again")
+    np.testing.assert_array_equal(pcm(again)[:before], pcm(parent)[:before])
 
 
 def test_the_version_that_what_follows_fits_best_is_kept(
