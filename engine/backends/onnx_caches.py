@@ -114,6 +114,17 @@ class WindowCaches:
             held = self.arrays[name][..., first : first + values.shape[-2], :]
             held[:] = values[..., : held.shape[-2], :]
 
+    def copy_lane(self, one: WindowCaches, known: int) -> None:
+        """Fill every lane with the lane of ``one``, in which positions before ``known`` are stored; places of the
+        whole window that lie behind them are left out."""
+        rows = -(-known // self.config.shape.block_ctx)
+        for kind, name in NAMES.items():
+            if name in self.arrays:
+                kept = {Kind.COLUMN: rows, Kind.DENSE: known, Kind.PRIME: known}.get(kind)
+                self.arrays[name][..., :kept, :] = one.arrays[name][..., :kept, :]
+        for held, theirs in zip(self.previous[:2], one.previous, strict=False):  # the third stays zero
+            held[:] = theirs
+
 
 def masks(config: PriorConfig, length: int) -> dict[str, Array]:
     """Masks of a graph of ``length`` new positions, by cache name: [1, 1, length, positions + length], added to the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,16 @@ class LevelSessions:
     step: onnxruntime.InferenceSession
     row: onnxruntime.InferenceSession
     conditions: onnxruntime.InferenceSession
+
+
+def lanes_alike(window: WindowInput) -> bool:
+    """Whether all lanes start from the same, as several takes of one request do in their first window."""
+    rows = [array for array in (window.prefix, window.upper, window.lyrics) if array is not None]
+    return (
+        len(set(window.offsets)) == 1
+        and all(style == window.styles[0] for style in window.styles)
+        and all(bool((array == array[:1]).all()) for array in rows)
+    )
 
 
 class GraphState:
@@ -112,7 +122,11 @@ class GraphState:
 
 
 class OnnxPrefill:
-    """Conditions and prefill of a window for ``lanes`` lanes: what is in the caches before steps begin."""
+    """Conditions and prefill of a window for ``lanes`` lanes: what is in the caches before steps begin.
+
+    Lanes that start from the same are computed once, in a prefill of one lane, and copied: the graphs give a lane the
+    same bits in whatever company it is.
+    """
 
     def __init__(
         self,
@@ -129,7 +143,8 @@ class OnnxPrefill:
         block, width = config.shape.block_ctx, config.width
         self.added = np.zeros((config.ctx, lanes, width), np.float32)
         self.position = -1  # of the transformer; below 0 before the first window
-        self.waiting: Array | None = None  # logits that the prefill gave
+        self.waiting: Array | None = None  # logits that the prefill gave, if it gave any
+        self._alone: OnnxPrefill | None = None  # of one lane, for lanes that start from the same
         self.row_inputs: dict[str, NDArray[Any]] = {
             "ids": np.zeros((lanes, block), np.int64),
             "opening": np.zeros((block, 1), np.bool_),
@@ -143,6 +158,9 @@ class OnnxPrefill:
 
     def begin(self, window: WindowInput) -> None:
         """See :class:`engine.backends.protocol.LevelRunner`."""
+        if self.lanes > 1 and lanes_alike(window):
+            self._begin_once(window)
+            return
         found = self._condition(window)
         self.added[:] = 0.0
         if "added" in found:
@@ -158,7 +176,28 @@ class OnnxPrefill:
             )
             ids = np.concatenate((characters, ids), 1)
         self.row_inputs["start"][:, 0] = found["start"]
-        self._prefill(ids)
+        self._prefill(ids, given=window.prefix.shape[1] > 0)
+
+    def _begin_once(self, window: WindowInput) -> None:
+        if self._alone is None:
+            row = self.row_graph.session
+            self._alone = OnnxPrefill(row, self.conditions, self.config, self.names, 1)
+        alone = self._alone
+        first = replace(
+            window,
+            prefix=window.prefix[:1],
+            upper=None if window.upper is None else window.upper[:1],
+            styles=window.styles[:1],
+            offsets=window.offsets[:1],
+            lyrics=None if window.lyrics is None else window.lyrics[:1],
+        )
+        alone.begin(first)
+        self.position, self.waiting = alone.position, None
+        self.caches.copy_lane(alone.caches, self.position + 1)
+        self.added[:] = alone.added
+        if alone.waiting is not None:
+            self.waiting = self.row_graph.logits
+            self.waiting[:] = alone.waiting
 
     def _condition(self, window: WindowInput) -> dict[str, Array]:
         styles = window.styles
@@ -193,11 +232,16 @@ class OnnxPrefill:
         given = {name: array for name, array in inputs.items() if name in wanted}
         return dict(zip(names, self.conditions.run(names, given), strict=True))
 
-    def _prefill(self, ids: Codes) -> None:
-        """Pass the known ids [N, n] through, row by row; leaves the logits of position n waiting."""
+    def _prefill(self, ids: Codes, given: bool) -> None:
+        """Pass the known ids [N, n] through, row by row; leaves the logits of position n waiting.
+
+        Unless position n begins a row, where it would be a whole row's work: ``given`` the token before it, the first
+        step computes it.
+        """
         block, total = self.config.shape.block_ctx, ids.shape[1]
         inputs = self.row_inputs
-        for row in range(total // block + 1):
+        stepped = given and total % block == 0
+        for row in range(total // block + (not stepped)):
             first = row * block
             before = ids[:, max(0, first - 1) : first + block - 1]
             shift = 1 if row == 0 else 0
@@ -208,7 +252,7 @@ class OnnxPrefill:
             inputs["last"][...] = min(total - first, block - 1)
             inputs["added"][:] = self.added[first : first + block].swapaxes(0, 1)
             self.row_graph.run(first)
-        self.position, self.waiting = total, self.row_graph.logits
+        self.position, self.waiting = (total - 1, None) if stepped else (total, self.row_graph.logits)
 
 
 class OnnxRunner(OnnxPrefill):
