@@ -68,13 +68,11 @@ def test_before_the_change_nothing_differs_and_after_it_the_new_style_holds(
     if heard > 0:
         np.testing.assert_array_equal(audio[:heard], plain_audio[:heard])
 
+    origin = backend.begun[0][1].offsets[0]
     for level, window in backend.begun:
-        first_new = (window.offsets[0] - backend.begun[0][1].offsets[0]) // (8, 32, 128)[
-            level
-        ] + window.prefix.shape[1]
-        position = first_new * (8, 32, 128)[level]
-        expected = FIRST if position < SEAM + CHANGE - 64 else SECOND
-        assert window.styles == (expected,), (level, position)
+        for style, offset in zip(window.styles, window.offsets, strict=True):
+            position = offset - origin + window.prefix.shape[1] * (8, 32, 128)[level]
+            assert style == (FIRST if position < SEAM + CHANGE - 64 else SECOND), (level, position)
 
 
 def test_two_changes_and_a_resume_between_them(model: Model, prime: NDArray[np.float32]) -> None:
