@@ -91,7 +91,8 @@ def _table(checks: list[Any]) -> Table:
             str(row["level"]),
             row["precision"],
             f"{row['logits']:.1e}",
-            f"{row['tokens_alike']} of {row['tokens']}",
+            f"{row['tokens_alike']} of {row['tokens']}"
+            + (f", {row['tokens_rounded']} rounded" if row["tokens_rounded"] else ""),
             f"{row['bits']:.5f}",
             f"{row['step_us']:.0f} µs",
             "" if row["codes_alike"] is None else f"{100 * row['codes_alike']:.2f} %",
