@@ -14,7 +14,7 @@ import torch
 
 from engine.backends import onnx_sessions
 from engine.backends.onnx_backend import OnnxBackend
-from engine.backends.onnx_runner import OnnxRunner
+from engine.backends.onnx_runner import OnnxRunner, lanes_alike
 from engine.backends.onnx_weights import BLOCK, GRAPH_PRECISIONS, GraphPrecision, quantised, restored
 from engine.backends.protocol import Codes, LevelRunner, WindowInput
 from engine.backends.torch_backend import TorchBackend
@@ -133,6 +133,18 @@ def test_takes_that_start_alike_are_prefilled_once_and_come_out_as_each_alone(
         np.testing.assert_array_equal(found[:, :-1], np.concatenate(wanted[: lanes - 1], 1))
         assert np.abs(found[0, -1] - wanted[0][0, 0]).max() > 1e-3
         assert passed == {0: [0], 1: [0], 100: [0, 64], 128: [0, 64]}[known]
+
+
+def test_lanes_start_alike_only_if_everything_is_the_same() -> None:
+    same = np.ones((3, 5), np.int64)
+    other = same.copy()
+    other[2, 4] = 2
+    alike = WindowInput(same, same, (Style(),) * 3, 44100, (7,) * 3, same)
+    assert lanes_alike(alike) and lanes_alike(replace(alike, upper=None, lyrics=None))
+    changes: list[dict[str, Any]] = [{"prefix": other}, {"upper": other}, {"lyrics": other}]
+    changes += [{"offsets": (7, 7, 8)}, {"styles": (Style(), Style(), Style(genres={"dub": 1}))}]
+    for change in changes:
+        assert not lanes_alike(replace(alike, **change)), change
 
 
 @pytest.mark.parametrize("known", [100, 128])
