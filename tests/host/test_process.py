@@ -82,7 +82,7 @@ def test_a_take_is_complete_on_disk_before_it_is_announced(undisturbed: TakeDone
     said = subprocess.run(["soxi", undisturbed.wav], capture_output=True, text=True, check=True).stdout
     assert "44100 samples" in said and "24-bit" in said and "44100" in said and "Channels       : 1" in said
     assert sorted(p.name for p in Path(undisturbed.folder).iterdir()) == [
-        "codes.safetensors", "continuation.wav", "prime.wav", "request.json", "take.json",
+        "codes.safetensors", "continuation.wav", "leads.safetensors", "prime.wav", "request.json", "take.json",
     ]  # fmt: skip
     assert np.abs(pcm(undisturbed.wav)).max() > 0
 
