@@ -20,8 +20,9 @@ Weights = dict[str, onnxruntime.OrtValue]
 
 
 def options() -> onnxruntime.SessionOptions:
-    """What every session is opened with: one thread, no spinning, no words below errors."""
+    """What every session is opened with: one thread, no spinning, no words below errors, no memory kept for itself."""
     found = onnxruntime.SessionOptions()
+    found.enable_cpu_mem_arena = False  # it would keep the most that any number of lanes ever needed
     found.intra_op_num_threads = found.inter_op_num_threads = SAMPLING_THREADS
     found.add_session_config_entry("session.intra_op.allow_spinning", "0")
     found.log_severity_level = 3

@@ -27,7 +27,7 @@ from engine.backends import SAMPLING_THREADS
 from engine.backends.choose import Device, Wanted, open_backend
 from engine.errors import BadArguments, NoJob, NotReady, SegueError
 from engine.host.failures import named
-from engine.host.memory import give_back
+from engine.host.memory import give_back, keep_few_heaps
 from engine.host.primes import PrimeShelf
 from engine.host.protocol import (
     COMMANDS,
