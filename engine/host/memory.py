@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import sys
 
-
 # glibc's names and numbers. Each sampling thread would get a heap of its own and keep what it once needed; blocks
 # of many megabytes, which every decoded piece wants anew, would be mapped and unmapped each time.
 _SETTINGS = {"M_ARENA_MAX": (-8, 2), "M_MMAP_THRESHOLD": (-3, 32 << 20), "M_TRIM_THRESHOLD": (-1, 512 << 20)}

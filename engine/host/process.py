@@ -77,6 +77,7 @@ def main(connection: Connection, options: dict[str, Any]) -> None:
     )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the bridge decides
     _present(settings)
+    keep_few_heaps()
     load = functools.partial(
         open_backend, wanted=settings.backend, threads=settings.threads, device=settings.device
     )
