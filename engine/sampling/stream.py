@@ -166,26 +166,38 @@ def continue_takes(
         scheduler = Scheduler(backend, plan, setting, own, making.lanes, audio, making.warm, first)
         yield from scheduler.kept_first(chosen[first : first + share])
         schedulers.append(scheduler)
-        outlets += [
-            _Outlet(
-                scheduler,
-                take,
-                Decoder(
-                    backend,
-                    level,
-                    plan.total[level],
-                    start.seam,
-                    request.frames,
-                    making.chunk_frames,
-                    fades_of(plan.windows[level], beside.get(level)),
-                ),
-                beside.get(level, {}),
-            )
-            for take in scheduler.numbers
-            for level in scheduler.levels
-            if level == plan.lowest or (making.previews and take == 0)
-        ]
+        outlets += _outlets(scheduler, request, start, making, beside)
     yield from _sampled(schedulers, outlets, steps, should_stop)
+
+
+def _outlets(
+    scheduler: Scheduler,
+    request: Request,
+    start: Start,
+    making: Making,
+    beside: Mapping[int, Mapping[int, Codes]],
+) -> list[_Outlet]:
+    """What turns the codes of a scheduler's takes into audio: the asked-for level, the first take's previews too."""
+    backend, plan = scheduler.backend, scheduler.plan
+    return [
+        _Outlet(
+            scheduler,
+            take,
+            Decoder(
+                backend,
+                level,
+                plan.total[level],
+                start.seam,
+                request.frames,
+                making.chunk_frames,
+                fades_of(plan.windows[level], beside.get(level)),
+            ),
+            beside.get(level, {}),
+        )
+        for take in scheduler.numbers
+        for level in scheduler.levels
+        if level == plan.lowest or (making.previews and take == 0)
+    ]
 
 
 def warm_start(
