@@ -14,6 +14,9 @@
 ``codes.safetensors``
     int64 arrays ``level_0`` .. ``level_2``: codes from the beginning of the prime; the metadata entry
     ``prime_tokens`` says how many of each belong to the prime.
+``leads.safetensors``
+    only where windows were sampled side by side: int64 arrays ``LEVEL.START``, the codes that stand beside those
+    of the level from token START on; what is heard fades to them.
 ``continuation.wav``
     the continuation only, 24-bit, mono, at the model's rate.
 ``take.json``
