@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +40,22 @@ def still_beside(leads: Mapping[int, Codes], windows: Sequence[Window]) -> dict[
     return {start: leads[start] for start, end in ends.items() if end <= first or end >= stop}
 
 
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Codes that stand beside a take's own, looked up while they come: ``kept`` from an earlier take, and row ``row``
+    of what its windows ``sampled``, int64 [takes, tokens]; both by the first token."""
+
+    kept: Mapping[int, Codes]
+    sampled: Mapping[int, Codes]
+    row: int
+
+    def __contains__(self, start: int) -> bool:
+        return start in self.sampled or start in self.kept
+
+    def __getitem__(self, start: int) -> Codes:
+        return self.sampled[start][self.row] if start in self.sampled else self.kept[start]
+
+
 class Decoder:
     """Turns codes of one level into the continuation's samples, cut into chunks of one size.
 
@@ -55,7 +73,8 @@ class Decoder:
         fades: Sequence[Fade] = (),
     ) -> None:
         self.backend, self.level, self.frames, self.chunk = backend, level, frames, chunk_frames
-        self.total, self.seam, self.fades = total, seam, fades
+        self.total, self.seam = total, seam
+        self.fades = deque(fades)  # in order; those that are behind the piece are dropped
         self.hop = backend.config.hops[level]
         self.grid, self.margin = backend.decode_grid(level), backend.decode_margin(level)
         self.piece = seam // self.hop // self.grid
@@ -63,7 +82,7 @@ class Decoder:
         self.held = np.empty(0, dtype=np.float32)
 
     def take(
-        self, codes: Codes, filled: int, leads: Mapping[int, Codes] | None = None
+        self, codes: Codes, filled: int, leads: Mapping[int, Codes] | Beside | None = None
     ) -> Iterator[AudioChunk]:
         """Chunks that ``filled`` of ``codes`` int64 [total] suffice for and that were not handed on before.
 
@@ -72,10 +91,13 @@ class Decoder:
         leads = leads or {}
         while self.piece * self.grid < self.total and self.sent < self.frames:
             first, stop = self.piece * self.grid, (self.piece + 1) * self.grid
+            if filled < min(self.total, stop + self.margin):
+                return
             # What is heard behind a fade still depends on the codes in it, as far as the margin reaches.
-            fades = [fade for fade in self.fades if fade.start < stop and fade.stop + self.margin > first]
-            needed = max([min(self.total, stop + self.margin), *(fade.stop for fade in fades)])
-            if filled < needed or any(fade.start not in leads for fade in fades):
+            while self.fades and self.fades[0].stop + self.margin <= first:
+                self.fades.popleft()
+            fades = list(itertools.takewhile(lambda fade: fade.start < stop, self.fades))  # noqa: B023
+            if any(fade.stop > filled or fade.start not in leads for fade in fades):
                 return
             samples = self.backend.decode_piece(codes[:filled], self.level, self.piece, self.total)
             for fade in fades:

@@ -13,7 +13,7 @@ from engine.errors import BadFormat, OutOfRange
 from engine.events import AudioChunk, Event, LeadCodes, Preview, PrimeEncoded, Progress, WindowDone
 from engine.lyrics import song_lyrics
 from engine.request import Mode, Request
-from engine.sampling.decoding import Decoder, fades_of, still_beside
+from engine.sampling.decoding import Beside, Decoder, fades_of, still_beside
 from engine.sampling.infill import choose
 from engine.sampling.pipeline import Pipeline
 from engine.sampling.plan import Plan, make_plan, span_tokens
@@ -195,7 +195,7 @@ def _outlets(
             beside.get(level, {}),
         )
         for take in scheduler.numbers
-        for level in scheduler.levels
+        for level in sorted(scheduler.levels, reverse=True)  # coarser audio is wanted first
         if level == plan.lowest or (making.previews and take == 0)
     ]
 
@@ -239,9 +239,8 @@ class _Outlet:
         level = self.decoder.level
         state = self.scheduler.levels[level]
         row = self.take - self.scheduler.numbers.start
-        filled = state.filled
-        leads = {at: lead[row] for at, lead in list(state.leads.items())}
-        for chunk in self.decoder.take(state.codes[row], filled, {**self.kept, **leads}):
+        leads = Beside(self.kept, state.leads, row)
+        for chunk in self.decoder.take(state.codes[row], state.filled, leads):
             if level == self.scheduler.plan.lowest:
                 yield self.take, chunk
             else:
