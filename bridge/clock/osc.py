@@ -38,11 +38,6 @@ class OscTransport(InternalTransport):
         super().set_tempo(bpm, at_ns)
         self._told, self._heard = checked_bpm(bpm), 0
 
-    def forget_tempo(self) -> None:
-        """Take the tempo from the beats again."""
-        self._told = None
-        self._beats.reset()
-
     def beat(self, beat: Fraction | float, at_ns: int) -> None:
         """It is ``beat`` (0: where the song begins) at ``at_ns``, give or take the network. Raises OutOfRange."""
         if not (math.isfinite(beat) and beat >= 0):

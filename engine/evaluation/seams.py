@@ -102,15 +102,6 @@ class Bench:
         """Samples per token."""
         return self.backend.config.hops[self.level]
 
-    @property
-    def _geometry(self) -> tuple[int, int, int, int, int, int]:
-        """Level, tokens known, in all, of a window, of a hop, per token above."""
-        known, total = self.seam // self.hop, self.codes[self.level].size
-        assert self.prior.upper is not None
-        ratio = self.prior.upper.ratio
-        hop = hop_tokens(self.prior.n_ctx, Sampling().level(self.level).hop_fraction, ratio)
-        return self.level, known, total, self.prior.n_ctx, hop, ratio
-
     def windows(self, way: Way) -> tuple[Window, ...]:
         """The windows of a way."""
         known, total = self.seam // self.hop, self.codes[self.level].size

@@ -28,7 +28,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.backends.onnx_caches import NAMES
+from engine.backends.onnx_caches import NAMES, positions_kept
 from engine.backends.onnx_weights import (
     BLOCK,
     INT8,
@@ -224,19 +224,8 @@ class PriorGraph:
             return self._read(q, *caches)
         return self._read(q, *self._behind(name, caches), self._mask(kind))
 
-    def _positions(self, kind: Kind) -> int:
-        shape = self.config.shape
-        return {
-            Kind.ROW: shape.block_ctx,
-            Kind.PREVIOUS_ROW: shape.block_ctx,
-            Kind.COLUMN: shape.blocks,
-            Kind.DENSE: shape.ctx,
-            Kind.PRIME: shape.prime,
-            Kind.LYRICS: shape.source,
-        }[kind]
-
     def _caches(self, kind: Kind, place: int, lanes: str = LANES) -> tuple[str, str]:
-        size = (lanes, self.config.heads, self._positions(kind), self.d)
+        size = (lanes, self.config.heads, positions_kept(self.config, kind), self.d)
         keys, values = (
             self.give(f"{NAMES[kind]}.{place}.{part}", TensorProto.FLOAT, *size)
             for part in ("keys", "values")
@@ -261,7 +250,7 @@ class PriorGraph:
             kv_num_heads=self.config.heads,
             scale=self._scale(),
         )
-        size = (lanes, self.config.heads, self._positions(kind), self.d)
+        size = (lanes, self.config.heads, positions_kept(self.config, kind), self.d)
         for cache, new in zip(caches, (keys, values), strict=True):
             self.take(f"new_{cache}", new, size)
         return y
@@ -286,7 +275,7 @@ class PriorGraph:
         return found[0], found[1]
 
     def _mask(self, kind: Kind) -> str:
-        size = (1, 1, self.length, self._positions(kind) + self.length)
+        size = (1, 1, self.length, positions_kept(self.config, kind) + self.length)
         return self.give(f"mask_{NAMES[kind]}", TensorProto.FLOAT, *size)
 
     def _read(self, q: str, keys: str, values: str, mask: str = "") -> str:

@@ -20,8 +20,13 @@ RATE = 44_100
 ARTISTS, GENRES = ("unknown", "anna", "bert"), ("unknown", "house", "dub")
 
 
-def make_tiny_model(folder: Path, seed: int = 0, top: dict[str, Any] | None = None) -> Path:
-    """A model folder with windows of 64 tokens (186 / 46 / 12 ms); ``top``: what its top prior has besides."""
+def make_tiny_model(
+    folder: Path, seed: int = 0, top: dict[str, Any] | None = None, bottom_down: int = 3
+) -> Path:
+    """A model folder with windows of 64 tokens (186 / 46 / 12 ms); ``top``: what its top prior has besides.
+
+    Each step more of ``bottom_down`` doubles what a token lasts at every level, and so halves the work of a second.
+    """
     torch.manual_seed(seed)
     labels = {
         "artists": len(ARTISTS),
@@ -32,15 +37,17 @@ def make_tiny_model(folder: Path, seed: int = 0, top: dict[str, Any] | None = No
         "depth": 1,
     }
     upper = UpperConfig(bins=32, width=8, depth=1)
+    codec_config = CodecConfig(bins=32, width=4, depth=1, embed_width=4, downs=(bottom_down, 2, 2))
+    bottom, middle, upmost = codec_config.hops
     config = ModelConfig(
         name="tiny",
-        codec=CodecConfig(bins=32, width=4, depth=1, embed_width=4),
+        codec=codec_config,
         priors=(
-            PriorConfig(level=0, hop=8, width=8, upper=upper, **labels),
-            PriorConfig(level=1, hop=32, width=8, upper=upper, **labels),
+            PriorConfig(level=0, hop=bottom, width=8, upper=upper, **labels),
+            PriorConfig(level=1, hop=middle, width=8, upper=upper, **labels),
             PriorConfig(
                 level=2,
-                hop=128,
+                hop=upmost,
                 width=8,
                 time=TimeConfig(bins=8, min_seconds=16.0, max_seconds=144.0),
                 **labels | (top or {}),

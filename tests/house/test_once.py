@@ -28,7 +28,8 @@ PCM_24 = 2.0**-23
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+    """With a quarter of the starter's tokens, so that a busy machine still has the finest level in time."""
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny", bottom_down=5)
 
 
 @pytest.fixture
