@@ -77,6 +77,11 @@ class Entry:
     starts_job: bool = False
 
 
+def notice(address: str, doc: str) -> Entry:
+    """An address that only the bridge sends to; ``doc``: its arguments and what it tells."""
+    return Entry(address, doc, Role.NOTICE)
+
+
 @dataclass(frozen=True)
 class Call:
     """A validated message: one value per given argument and the optional ``#req`` tag (facts/daw.md, table (a))."""

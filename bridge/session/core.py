@@ -10,12 +10,15 @@ from pathlib import Path
 from bridge.osc.addresses import TABLE
 from bridge.osc.endpoint import OscEndpoint, Peer
 from bridge.osc.subscribers import Subscribers
+from bridge.session.choices import Choosing
+from bridge.session.desk import Desk
 from bridge.session.dispatch import Dispatcher
-from bridge.session.handlers import Desk, Handlers
+from bridge.session.handlers import handlers_of
 from bridge.session.jobs import JobBook
 from bridge.session.notices import Notices, Sendable
 from bridge.session.playback import Player
 from bridge.session.primes import PrimeDesk
+from bridge.session.properties import Properties
 from bridge.session.sound import Sound, SoundEvents, SoundSetup
 from bridge.supervision.engine_client import EngineClient, EngineSetup, EngineState
 from engine.errors import NotReady, SegueError
@@ -65,8 +68,9 @@ class Session:
             takes_folder=str(setup.takes),
             on_change=self._changed,
         )
-        self._handlers = Handlers(self._desk())
-        self._dispatcher = Dispatcher(TABLE, self._handlers.by_name(), self._subscribers, self._notices)
+        self._properties = Properties(self._notices)
+        self._choosing = Choosing(self._properties, self._prepare)
+        self._dispatcher = Dispatcher(TABLE, handlers_of(self._desk()), self._subscribers, self._notices)
         self._published_state = ""
         self._settled = asyncio.Event()
 
@@ -74,6 +78,8 @@ class Session:
         return Desk(
             notices=self._notices,
             subscribers=self._subscribers,
+            properties=self._properties,
+            choosing=self._choosing,
             primes=self._primes,
             jobs=self._jobs,
             player=self._player,
@@ -168,7 +174,12 @@ class Session:
 
     def _advance(self) -> None:
         self._jobs.advance()
-        self._handlers.prepare()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Something changed that the next take depends on."""
+        chosen = self._choosing.now
+        self._jobs.prepare(chosen.settings, self._primes.current, chosen.style.style, chosen.lyrics.text)
 
     def _engine_state(self, state: EngineState, sentence: str) -> None:
         if state is EngineState.RESTARTING:
@@ -187,7 +198,7 @@ class Session:
         if isinstance(report, Ready):
             self._primes.engine_is_back()
             self._jobs.engine_is_back()
-            self._handlers.prepare()
+            self._prepare()
         elif isinstance(report, PrimeReady):
             self._primes.ready(report)
         elif isinstance(report, Failed):

@@ -1,0 +1,21 @@
+"""The address table (facts/daw.md, table (a)): every address the bridge answers to or sends, a module a subject.
+
+Each module's ``ENTRIES`` drive dispatch, validation and documentation; what an address does is in the module of the
+same name in :mod:`bridge.session.handlers`.
+"""
+
+from __future__ import annotations
+
+from bridge.osc.addresses import jobs, parameters, prime, server, sound, style, takes
+from bridge.osc.addresses.parameters import MAX_TAKES
+from bridge.osc.table import Table
+
+DEFAULT_PORT = 19770
+PROTOCOL_VERSION = 1
+
+PARAMETERS = parameters.ENTRIES
+TABLE = Table(
+    entry for subject in (server, prime, style, parameters, jobs, takes, sound) for entry in subject.ENTRIES
+)
+
+__all__ = ["DEFAULT_PORT", "MAX_TAKES", "PARAMETERS", "PROTOCOL_VERSION", "TABLE"]

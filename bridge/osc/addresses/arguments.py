@@ -1,0 +1,20 @@
+"""How arguments are written in the table."""
+
+from __future__ import annotations
+
+from bridge.osc.table import Argument, Kind
+
+
+def number(name: str, low: float, high: float, unit: str = "", optional: bool = False) -> Argument:
+    """A number from ``low`` to ``high``."""
+    return Argument(name, Kind.NUMBER, low, high, unit=unit, optional=optional)
+
+
+def whole(name: str, low: int, high: int, unit: str = "", optional: bool = False) -> Argument:
+    """A whole number from ``low`` to ``high``."""
+    return Argument(name, Kind.WHOLE, low, high, unit=unit, optional=optional)
+
+
+def text(name: str, optional: bool = False, choices: tuple[str, ...] = ()) -> Argument:
+    """A text, one of ``choices`` if there are any."""
+    return Argument(name, Kind.TEXT, choices=choices, optional=optional)

@@ -1,0 +1,37 @@
+"""What every address does, a module a subject. Handlers return at once; slow answers come later by themselves.
+
+A class of handlers has a public method for each ``handler`` name that its module of :mod:`bridge.osc.addresses`
+gives; :func:`handlers_of` collects them.
+"""
+
+from __future__ import annotations
+
+from bridge.osc.addresses import jobs, parameters, prime, server, sound, style
+from bridge.osc.table import Role
+from bridge.session.desk import Desk
+from bridge.session.dispatch import Handler
+from bridge.session.handlers.jobs import JobHandlers
+from bridge.session.handlers.parameters import ParameterHandlers
+from bridge.session.handlers.prime import PrimeHandlers
+from bridge.session.handlers.server import ServerHandlers
+from bridge.session.handlers.sound import SoundHandlers
+from bridge.session.handlers.style import StyleHandlers
+
+SUBJECTS = (
+    (server, ServerHandlers),
+    (prime, PrimeHandlers),
+    (style, StyleHandlers),
+    (parameters, ParameterHandlers),
+    (jobs, JobHandlers),
+    (sound, SoundHandlers),
+)
+
+
+def handlers_of(desk: Desk) -> dict[str, Handler]:
+    """The handlers by the names that the address table uses."""
+    found: dict[str, Handler] = {}
+    for addresses, kind in SUBJECTS:
+        handlers = kind(desk)
+        names = {entry.handler for entry in addresses.ENTRIES if entry.role is not Role.NOTICE}
+        found |= {name: getattr(handlers, name) for name in names}
+    return found

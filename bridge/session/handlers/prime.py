@@ -1,0 +1,48 @@
+"""What is continued."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bridge.osc.endpoint import Peer, is_loopback
+from bridge.osc.table import Call
+from bridge.session.desk import Desk
+from bridge.session.primes import absolute_path, allowed_path
+from engine.errors import SegueError
+from engine.request import PrimeRef
+
+
+class PrimeHandlers:
+    """Taking a prime and forgetting it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def prime_file(self, call: Call, peer: Peer) -> None:
+        """A file, or a span of it. Other hosts reach the folders only that are open to them."""
+        desk = self._desk
+        desk.engine_ready()
+        path, start, length = (*call.values, 0.0, 0.0)[:3]
+        ref = PrimeRef(
+            path=absolute_path(str(path)), start_seconds=float(start), length_seconds=float(length) or None
+        )
+        prime = desk.primes.take(ref, peer, call.request_tag)
+        if is_loopback(peer):
+            desk.primes.submit(prime)
+            return
+
+        async def check_then_submit() -> None:
+            try:
+                real = await asyncio.to_thread(allowed_path, ref.path, desk.roots)
+                prime.ref = ref.model_copy(update={"path": real})
+                desk.primes.submit(prime)
+            except SegueError as error:
+                desk.primes.settle(prime, error)
+
+        desk.spawn(check_then_submit())
+
+    def prime_clear(self, call: Call, peer: Peer) -> None:
+        """Forget the prime."""
+        self._desk.primes.clear()
+        self._desk.notices.done(peer, call.request_tag, call.entry.address)
+        self._desk.primes.announce()

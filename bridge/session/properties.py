@@ -1,0 +1,57 @@
+"""Properties: what can be read at an address, set by anybody, and is told whenever it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bridge.osc.endpoint import Peer
+from bridge.osc.table import Call
+from bridge.session.notices import Notices, Sendable
+
+Read = Callable[[], tuple[Sendable, ...]]
+
+
+class Properties:
+    """How the value of every property is read, by its address."""
+
+    def __init__(self, notices: Notices) -> None:
+        self._notices = notices
+        self._reads: dict[str, Read] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._reads)
+
+    def add(self, address: str, read: Read) -> None:
+        """There is a property at ``address``; ``read`` gives its values as they are sent."""
+        self._reads[address] = read
+
+    def values(self, address: str) -> tuple[Sendable, ...]:
+        """What is sent of a property now."""
+        return self._reads[address]()
+
+    def snapshot(self) -> dict[str, tuple[Sendable, ...]]:
+        """All values, to be compared by :meth:`tell_changes`."""
+        return {address: read() for address, read in self._reads.items()}
+
+    def publish(self, address: str, also: Peer | None = None) -> None:
+        """Tell everybody, and ``also``, the value."""
+        self._notices.publish(address, *self.values(address), also=also)
+
+    def tell_changes(self, before: dict[str, tuple[Sendable, ...]], besides: str = "") -> None:
+        """Tell everybody what differs from ``before``, but for the property ``besides``."""
+        for address, values in before.items():
+            if address != besides and self.values(address) != values:
+                self.publish(address)
+
+    def answer(self, call: Call, peer: Peer) -> None:
+        """The value: to the client that read it, or to everybody once it was set."""
+        address = call.entry.address
+        if call.values:
+            self.publish(address, also=peer)
+        else:
+            self._notices.reply(peer, address, *self.values(address))
+
+    def tell_all(self, target: Peer) -> None:
+        """Every value, for a client that is new."""
+        for address in self._reads:
+            self._notices.reply(target, address, *self.values(address))
