@@ -6,7 +6,7 @@ gives; :func:`handlers_of` collects them.
 
 from __future__ import annotations
 
-from bridge.osc.addresses import jobs, parameters, prime, server, sound, style
+from bridge.osc import addresses
 from bridge.osc.table import Role
 from bridge.session.desk import Desk
 from bridge.session.dispatch import Handler
@@ -18,20 +18,20 @@ from bridge.session.handlers.sound import SoundHandlers
 from bridge.session.handlers.style import StyleHandlers
 
 SUBJECTS = (
-    (server, ServerHandlers),
-    (prime, PrimeHandlers),
-    (style, StyleHandlers),
-    (parameters, ParameterHandlers),
-    (jobs, JobHandlers),
-    (sound, SoundHandlers),
+    (addresses.server, ServerHandlers),
+    (addresses.prime, PrimeHandlers),
+    (addresses.style, StyleHandlers),
+    (addresses.parameters, ParameterHandlers),
+    (addresses.jobs, JobHandlers),
+    (addresses.sound, SoundHandlers),
 )
 
 
 def handlers_of(desk: Desk) -> dict[str, Handler]:
     """The handlers by the names that the address table uses."""
     found: dict[str, Handler] = {}
-    for addresses, kind in SUBJECTS:
+    for subject, kind in SUBJECTS:
         handlers = kind(desk)
-        names = {entry.handler for entry in addresses.ENTRIES if entry.role is not Role.NOTICE}
+        names = {entry.handler for entry in subject.ENTRIES if entry.role is not Role.NOTICE}
         found |= {name: getattr(handlers, name) for name in names}
     return found
