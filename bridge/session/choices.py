@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.osc.addresses import PARAMETERS
+from bridge.osc.endpoint import Peer
 from bridge.session.lyrics import LyricSheet
 from bridge.session.properties import Properties
 from bridge.session.settings import Settings
@@ -37,10 +38,14 @@ class Choosing:
     def _reader(self, name: str) -> Callable[[], tuple[int | float | str, ...]]:
         return lambda: (getattr(self.now.settings, name),)
 
-    def change(self, *, told: str = "", **parts: Any) -> None:
-        """Replace parts of the choices, tell every property that changed (but for the one at ``told``, whose address
-        answers for itself), and let the engine prepare for it."""
+    def change(self, *, told: str = "", also: Peer | None = None, **parts: Any) -> None:
+        """Replace parts of the choices and let the engine prepare for it.
+
+        The property at ``told`` answers in any case, to ``also`` too; then those that followed are told.
+        """
         before = self._properties.snapshot()
         self.now = replace(self.now, **parts)
+        if told:
+            self._properties.publish(told, also)
         self._properties.tell_changes(before, besides=told)
         self._on_change()

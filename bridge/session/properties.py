@@ -43,13 +43,10 @@ class Properties:
             if address != besides and self.values(address) != values:
                 self.publish(address)
 
-    def answer(self, call: Call, peer: Peer) -> None:
-        """The value: to the client that read it, or to everybody once it was set."""
+    def reply(self, call: Call, peer: Peer) -> None:
+        """The value, to the client that read it."""
         address = call.entry.address
-        if call.values:
-            self.publish(address, also=peer)
-        else:
-            self._notices.reply(peer, address, *self.values(address))
+        self._notices.reply(peer, address, *self.values(address))
 
     def tell_all(self, target: Peer) -> None:
         """Every value, for a client that is new."""

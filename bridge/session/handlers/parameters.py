@@ -15,8 +15,9 @@ class ParameterHandlers:
 
     def parameter(self, call: Call, peer: Peer) -> None:
         """Set one, with those that follow from it; or read it."""
-        desk = self._desk
-        if call.values:
-            settings = desk.choosing.now.settings.with_value(call.entry.arguments[0].name, call.values[0])
-            desk.choosing.change(told=call.entry.address, settings=settings)
-        desk.properties.answer(call, peer)
+        choosing = self._desk.choosing
+        if not call.values:
+            self._desk.properties.reply(call, peer)
+            return
+        settings = choosing.now.settings.with_value(call.entry.arguments[0].name, call.values[0])
+        choosing.change(told=call.entry.address, also=peer, settings=settings)

@@ -18,11 +18,13 @@ class StyleHandlers:
 
     def set_style(self, call: Call, peer: Peer) -> None:
         """Choose a style, or read it."""
-        if call.values:
-            ready = self._desk.engine_ready()
-            names = StyleList(ready.artists, ready.genres, ready.genre_words)
-            self._desk.choosing.change(told=call.entry.address, style=names.choose(str(call.values[0])))
-        self._desk.properties.answer(call, peer)
+        desk = self._desk
+        if not call.values:
+            desk.properties.reply(call, peer)
+            return
+        ready = desk.engine_ready()
+        names = StyleList(ready.artists, ready.genres, ready.genre_words)
+        desk.choosing.change(told=call.entry.address, also=peer, style=names.choose(str(call.values[0])))
 
     def styles(self, call: Call, peer: Peer) -> None:
         """A page of what can be chosen."""
@@ -40,7 +42,7 @@ class StyleHandlers:
         if call.values:
             self._sing(LyricSheet(str(call.values[0])), peer)
         else:
-            self._desk.properties.answer(call, peer)
+            self._desk.properties.reply(call, peer)
 
     def lyrics_line(self, call: Call, peer: Peer) -> None:
         """One line of them."""
@@ -55,8 +57,7 @@ class StyleHandlers:
         """Take the words on, tell everybody, and say what the loaded model makes of them."""
         desk = self._desk
         sheet.check()
-        desk.choosing.change(told="/segue/lyrics", lyrics=sheet)
-        desk.properties.publish("/segue/lyrics", also=peer)
+        desk.choosing.change(told="/segue/lyrics", also=peer, lyrics=sheet)
         try:
             ready = desk.engine_ready()
         except NotReady:
