@@ -82,7 +82,7 @@ class AudioProcess:
         self._heart = heart
         self._output: Output | None = None
         self._voice: Voice | None = None
-        self._play = Play(ring="")
+        self._play = Play(ring="none")
         self._opened_by: Open | None = None
         self._gain = 1.0
         self._told_begun = False

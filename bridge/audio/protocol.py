@@ -1,27 +1,85 @@
 """Messages between bridge and audio process: one JSON object each over a ``multiprocessing`` pipe (never
-pickled).
+pickled). Here are the commands; the reports are those of ``reports``.
 
 Every command but :class:`Quit` carries a ``tag`` and is answered by exactly one report with that tag:
-:class:`Done`, :class:`Opened`, :class:`Modules` or :class:`Failed`. The other reports come by themselves.
-Frames are counted at the ring's rate, since the ring was made, unless said otherwise.
+:class:`Done`, :class:`Opened`, :class:`InputOpened`, :class:`Modules` or :class:`Failed`. The other reports come
+by themselves.
+
+Three counts of frames: *of a ring or file*, at its own rate, since it was made or from its beginning; *of the stream*,
+at the device's rate, since the output was opened (``at_frame``, ``stream_frame``, ``Stats.frame``); *of the input*, as
+the capture ring counts (``in_frame``). Moments are nanoseconds of ``time.monotonic_ns()``.
+
+What plays is a voice, known by its ``label``. One sounds; one more may be armed to take over from it.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
+
+from bridge.audio.reports import (
+    DeviceInfo,
+    Disarmed,
+    Done,
+    Failed,
+    Finished,
+    InputLost,
+    InputOpened,
+    Lost,
+    Message,
+    Meters,
+    Modules,
+    Opened,
+    Playing,
+    Ready,
+    Report,
+    Stats,
+    Stopped,
+    Underrun,
+)
+
+__all__ = [
+    "COMMANDS",
+    "MAX_FADE_MS",
+    "MAX_GAIN",
+    "REPORTS",
+    "CloseInput",
+    "Command",
+    "DeviceInfo",
+    "Disarm",
+    "Disarmed",
+    "Done",
+    "Drain",
+    "Failed",
+    "Finished",
+    "InputLost",
+    "InputOpened",
+    "ListModules",
+    "Lost",
+    "Message",
+    "Meter",
+    "Meters",
+    "Modules",
+    "Open",
+    "OpenInput",
+    "Opened",
+    "Play",
+    "Playing",
+    "Quit",
+    "Ready",
+    "Report",
+    "SetGain",
+    "SetMonitor",
+    "Stats",
+    "Stop",
+    "Stopped",
+    "Underrun",
+    "encode",
+]
 
 MAX_GAIN = 4.0
 MAX_FADE_MS = 10_000.0
-
-
-class Message(BaseModel):
-    """Base of everything that is sent. (Not ``engine.request.Frozen``: this process imports no engine
-    code.)
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Open(Message):
@@ -30,8 +88,9 @@ class Open(Message):
     ``device``: None for the best one there is, ``"NAME"`` or ``"NAME, HOST API"``, ``"file:PATH"`` for a
     WAV in real time, ``"none"`` for nothing but the clock. ``fallback``: the WAV that is written instead
     when ``device`` is None and there is no device at all. ``rate`` in Hz is what is preferred; a device
-    that cannot do it runs at its own. ``block_frames``: 0 lets the device choose. ``append``: go on with an
-    existing WAV.
+    that cannot do it runs at its own. ``block_frames``: 0 lets the device choose. ``channels`` of the device are
+    played on, from ``first_channel`` (from 1) on: 2 from 3 are its outputs 3 and 4. ``append``: go on with an existing
+    WAV.
     """
 
     kind: Literal["open"] = "open"
@@ -41,30 +100,63 @@ class Open(Message):
     rate: Annotated[int, Field(ge=8_000, le=384_000)] = 44_100
     block_frames: Annotated[int, Field(ge=0, le=16_384)] = 0
     channels: Annotated[int, Field(ge=1, le=64)] = 2
+    first_channel: Annotated[int, Field(ge=1, le=256)] = 1
     append: bool = False
 
 
 class Play(Message):
-    """Play a ring from its next unread frame on.
+    """Play a ring from its next unread frame on, or a WAV (``file``) from ``from_frame`` on, over and over if ``loop``.
 
-    Sound starts when ``prebuffer_frames`` (at most the ring's capacity counts) wait in the ring or the
-    producer is done. After an underrun it starts again with ``resume_frames``. ``total_frames``: the frame
-    at which the take ends, None if only the producer's ``finish`` tells. For the ring that is being played
-    already, only these three numbers are taken over. ``fade_in``: start with a short fade, as in the middle
-    of a take.
+    Sound starts when ``prebuffer_frames`` (at most the ring's capacity counts) wait or the producer is done, and not
+    before frame ``at_frame`` of the stream, to the sample; None: as soon as it may. After an underrun it starts again
+    with ``resume_frames``. ``skip_frames`` of the ring, counted since it was made, are left out. ``total_frames``: the
+    frame at which the take ends, None if only the producer's ``finish`` tells. ``fade_in``: start with a short fade,
+    as in the middle of a take.
+
+    When another voice sounds, this one is armed, instead of any that is: the other plays on until this one starts,
+    then there is an equal-power cross-fade of ``fade_ms``. For a label that plays already only the numbers of frames
+    are taken over, for one that is armed ``at_frame`` and ``fade_ms`` too.
     """
 
     kind: Literal["play"] = "play"
     tag: int = 0
-    ring: str
+    ring: str = ""
+    file: str | None = None
+    from_frame: Annotated[int, Field(ge=0)] = 0
+    loop: bool = False
+    label: str = ""
     prebuffer_frames: Annotated[int, Field(ge=0)] = 0
     resume_frames: Annotated[int, Field(ge=1)] = 4_410
     total_frames: Annotated[int, Field(ge=0)] | None = None
+    skip_frames: Annotated[int, Field(ge=0)] = 0
+    at_frame: Annotated[int, Field(ge=0)] | None = None
+    fade_ms: Annotated[float, Field(ge=0, le=MAX_FADE_MS)] = 5.0
     fade_in: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Play:
+        if bool(self.ring) == bool(self.file):
+            raise ValueError("exactly one of ring and file is played; name that one and leave the other out")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the voice is called in reports: its label, else its ring or file."""
+        return self.label or self.ring or str(self.file)
+
+
+class Disarm(Message):
+    """Take back the voice that is armed, if any; told as :class:`Disarmed`."""
+
+    kind: Literal["disarm"] = "disarm"
+    tag: int = 0
 
 
 class Stop(Message):
-    """Fade out and let go of the ring; what was not read stays in it. Followed by :class:`Stopped`."""
+    """Fade out what sounds and let go of its ring; what was not read stays in it. Followed by :class:`Stopped`.
+
+    An armed voice stays armed.
+    """
 
     kind: Literal["stop"] = "stop"
     tag: int = 0
@@ -86,6 +178,46 @@ class SetGain(Message):
     gain: Annotated[float, Field(ge=0, le=MAX_GAIN)]
 
 
+class SetMonitor(Message):
+    """Linear gain at which the input is heard through the output; 0: not at all."""
+
+    kind: Literal["set_monitor"] = "set_monitor"
+    tag: int = 0
+    gain: Annotated[float, Field(ge=0, le=MAX_GAIN)]
+
+
+class Meter(Message):
+    """Whether :class:`Meters` are sent."""
+
+    kind: Literal["meter"] = "meter"
+    tag: int = 0
+    on: bool
+
+
+class OpenInput(Message):
+    """Record an input all the time into the capture ring of the name ``capture``; answered by :class:`InputOpened`.
+
+    ``device``: None for the best one there is, ``"NAME"`` or ``"NAME, HOST API"``, or ``"reastream"`` /
+    ``"reastream:PORT"`` for ReaStream's packets (facts/daw.md §3.6), from this machine only unless ``everywhere``.
+    ``channels`` from ``first_channel`` (from 1) on are mixed to one. Another rate than the capture ring's is converted.
+    """
+
+    kind: Literal["open_input"] = "open_input"
+    tag: int = 0
+    capture: str
+    device: str | None = None
+    channels: Annotated[int, Field(ge=1, le=64)] = 2
+    first_channel: Annotated[int, Field(ge=1, le=256)] = 1
+    everywhere: bool = False
+
+
+class CloseInput(Message):
+    """Record no more; what the capture ring holds stays in it."""
+
+    kind: Literal["close_input"] = "close_input"
+    tag: int = 0
+
+
 class ListModules(Message):
     """Ask which Python modules the process has loaded; answered by :class:`Modules`."""
 
@@ -99,135 +231,21 @@ class Quit(Message):
     kind: Literal["quit"] = "quit"
 
 
-class Ready(Message):
-    """The process runs and takes commands."""
-
-    kind: Literal["ready"] = "ready"
-    pid: int
-
-
-class Opened(Message):
-    """An output runs. ``device``: its name, ``"file:PATH"`` or ``"none"``; ``latency_ms``: measured in its
-    callback.
-
-    ``reason``: why the fallback was taken, empty otherwise.
-    """
-
-    kind: Literal["opened"] = "opened"
-    tag: int = 0
-    device: str
-    host_api: str
-    rate: int
-    channels: int
-    latency_ms: float
-    reason: str = ""
-
-    @property
-    def label(self) -> str:
-        """How the output is named to people: with its host API, if it is a device."""
-        return f"{self.device}, {self.host_api}" if self.host_api else self.device
-
-    @property
-    def audible(self) -> bool:
-        """Whether a sound device plays, rather than a file."""
-        return bool(self.host_api)
-
-
-class Done(Message):
-    """A command was carried out."""
-
-    kind: Literal["done"] = "done"
-    tag: int
-
-
-class Modules(Message):
-    """Names of the loaded modules."""
-
-    kind: Literal["modules"] = "modules"
-    tag: int
-    names: list[str]
-
-
-class Failed(Message):
-    """A command failed, or (``tag`` 0) something that no command asked for."""
-
-    kind: Literal["failed"] = "failed"
-    tag: int
-    code: int
-    slug: str
-    message: str
-
-
-class Playing(Message):
-    """The first frames of a ring went to the device; ``frame`` is the one it began with."""
-
-    kind: Literal["playing"] = "playing"
-    ring: str
-    frame: int
-
-
-class Underrun(Message):
-    """The ring ran dry while playing; sent at most twice a second. ``count``: how often for this ring so
-    far.
-    """
-
-    kind: Literal["underrun"] = "underrun"
-    ring: str
-    count: int
-
-
-class Finished(Message):
-    """Everything was played. ``frames``: the ring's read counter; ``underruns`` of this ring."""
-
-    kind: Literal["finished"] = "finished"
-    ring: str
-    frames: int
-    underruns: int
-
-
-class Stopped(Message):
-    """Playing ended by :class:`Stop`, before the end of the ring. ``frames``: the ring's read counter."""
-
-    kind: Literal["stopped"] = "stopped"
-    ring: str
-    frames: int
-
-
-class Lost(Message):
-    """The device, the sound server or the audio process is gone; the bridge replaces the process."""
-
-    kind: Literal["lost"] = "lost"
-    reason: str
-
-
-class Stats(Message):
-    """Sent every 0.5 s while an output is open.
-
-    ``state`` of the ring being played; ``fill`` and ``read`` in frames; ``played``: frames given to the
-    device at its rate, silence not counted; ``underruns``: times a ring ran dry; ``late``: blocks that the
-    device reported as too late; ``load``: share of a block's time spent computing it, 0 to 1.
-    """
-
-    kind: Literal["stats"] = "stats"
-    state: Literal["idle", "waiting", "playing", "starved", "stopping"]
-    ring: str
-    fill: int
-    read: int
-    played: int
-    underruns: int
-    late: int
-    load: float
-
-
 Command = Annotated[
-    Open | Play | Stop | Drain | SetGain | ListModules | Quit,
+    Open
+    | Play
+    | Disarm
+    | Stop
+    | Drain
+    | SetGain
+    | SetMonitor
+    | Meter
+    | OpenInput
+    | CloseInput
+    | ListModules
+    | Quit,
     Field(discriminator="kind"),
 ]
-Report = Annotated[
-    Ready | Opened | Done | Modules | Failed | Playing | Underrun | Finished | Stopped | Lost | Stats,
-    Field(discriminator="kind"),
-]
-
 COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
 REPORTS: TypeAdapter[Report] = TypeAdapter(Report)
 
