@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge.osc.endpoint import OscEndpoint, Peer
+from bridge.osc.endpoint import Address, OscEndpoint, Peer
 from bridge.osc.wire import Message
 from engine.errors import NotReady, SegueError
 
@@ -42,13 +42,13 @@ class OnceClient:
         self._on_progress = on_progress
         self._heard: asyncio.Queue[Message] = asyncio.Queue()
         self._endpoint = OscEndpoint(self._receive)
-        self._session: Peer = ("", 0)
+        self._session: Address = ("", 0)
 
     def _receive(self, messages: list[Message], peer: Peer) -> None:
         for message in messages:
             self._heard.put_nowait(message)
 
-    async def run(self, session: Peer, errand: Errand) -> list[Path]:
+    async def run(self, session: Address, errand: Errand) -> list[Path]:
         """The WAVs of the takes that were made. Raises the failure that the session reported."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(session[0], session[0])
         self._session = (host, session[1])

@@ -1,49 +1,51 @@
-"""The UDP endpoint: one socket, strict parsing, replies to the packet's source address."""
+"""Where OSC comes in: UDP and, on the same port, TCP. Replies go to the packet's source, or back on its connection."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import logging
 import socket
-import time
 from collections.abc import Callable
 
-from bridge.osc.wire import MalformedPacket, Message, encode_message, parse_packet
+from bridge.osc.intake import Intake, PacketHandler
+from bridge.osc.peer import Peer, is_loopback
+from bridge.osc.tcp import TcpServer
+from bridge.osc.wire import Sendable, encode_message
 from engine.errors import Busy, OutOfRange
+
+__all__ = ["Address", "OscEndpoint", "Peer", "is_loopback", "open_socket"]
 
 log = logging.getLogger("segue.osc")
 
 RECEIVE_BUFFER_BYTES = 4 << 20  # bursts of controllers and fuzzers must not be lost before they are counted
-LOG_INTERVAL_SECONDS = 5.0
+MOST_UNSENT_BYTES = 1 << 20
+PORT_ATTEMPTS = 32  # for a free port that is free for UDP and TCP
 
-Peer = tuple[str, int]
-PacketHandler = Callable[[list[Message], Peer], None]
-
-
-def is_loopback(peer: Peer) -> bool:
-    """Whether a peer's address is on this machine's loopback network."""
-    host = peer[0].partition("%")[0]
-    return ipaddress.ip_address(host).is_loopback
+Address = tuple[str, int]
 
 
-def open_socket(host: str, port: int) -> socket.socket:
-    """A bound, non-blocking UDP socket. ``port`` 0 takes a free one.
+def open_socket(host: str, port: int, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
+    """A bound, non-blocking socket. ``port`` 0 takes a free one.
 
     Raises :class:`Busy` when the port is taken and :class:`OutOfRange` for a host that is not this machine's.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-    except socket.gaierror as error:
+        family, _, protocol, _, address = socket.getaddrinfo(host, port, type=kind)[0]
+    except (socket.gaierror, UnicodeError) as error:
         raise OutOfRange(
             f"the host '{host}' has no address; use 127.0.0.1, or an address of this machine"
         ) from error
     sock = socket.socket(family, kind, protocol)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        if kind is socket.SOCK_DGRAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
+        if kind is socket.SOCK_STREAM:
+            sock.listen(64)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
@@ -57,61 +59,79 @@ def open_socket(host: str, port: int) -> socket.socket:
     return sock
 
 
+def _open_both(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket on one port; raises what :func:`open_socket` raises."""
+    for attempt in range(PORT_ATTEMPTS):
+        udp = open_socket(host, port)
+        try:
+            return udp, open_socket(host, udp.getsockname()[1], socket.SOCK_STREAM)
+        except Busy:
+            udp.close()
+            if port or attempt == PORT_ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
 class OscEndpoint(asyncio.DatagramProtocol):
     """Receives packets, drops and counts what is not OSC, and sends replies.
 
-    ``received`` and ``malformed`` count packets since the start.
+    ``on_gone`` is told the clients whose connections have ended.
     """
 
-    def __init__(self, on_packet: PacketHandler) -> None:
-        self.received = 0
-        self.malformed = 0
-        self._on_packet = on_packet
+    def __init__(self, on_packet: PacketHandler, on_gone: Callable[[Peer], None] = lambda peer: None) -> None:
+        self.intake = Intake(on_packet)
+        self.tcp = TcpServer(self.intake, on_gone)
+        self.sent = 0
+        self.unsent = 0
         self._transport: asyncio.DatagramTransport | None = None
-        self._logged_at = -LOG_INTERVAL_SECONDS
-        self._logged_count = 0
 
-    async def listen(self, host: str, port: int) -> Peer:
-        """Open the socket; returns the address it is bound to. Raises what :func:`open_socket` raises."""
-        sock = open_socket(host, port)
+    @property
+    def received(self) -> int:
+        """Packets since the start."""
+        return self.intake.received
+
+    @property
+    def malformed(self) -> int:
+        """Packets since the start that were not OSC."""
+        return self.intake.malformed
+
+    async def listen(self, host: str, port: int, *, tcp: bool = False) -> Address:
+        """Open the sockets; returns the address they are bound to. Raises what :func:`open_socket` raises."""
+        udp, stream = _open_both(host, port) if tcp else (open_socket(host, port), None)
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=sock)
-        bound = sock.getsockname()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=udp)
+        if stream is not None:
+            await self.tcp.listen(stream)
+        bound = udp.getsockname()
         return bound[0], bound[1]
 
     def close(self) -> None:
-        """Close the socket; packets that are still in it are lost."""
+        """Close the sockets; packets that are still in them are lost."""
+        self.tcp.close()
         if self._transport is not None:
             self._transport.close()
             self._transport = None
 
-    def send(self, peer: Peer, address: str, *values: int | float | str) -> None:
-        """Send one message; a peer that is gone is not an error (UDP)."""
-        if self._transport is not None and not self._transport.is_closing():
+    def send(self, peer: Peer | Address, address: str, *values: Sendable) -> None:
+        """Send one message; a peer that is gone is not an error."""
+        self.send_packet(peer, encode_message(address, *values))
+
+    def send_packet(self, peer: Peer | Address, packet: bytes) -> None:
+        """Send an encoded packet."""
+        self.sent += 1
+        if isinstance(peer, Peer) and peer.link is not None:
+            peer.link.send(packet)
+        elif self._transport is not None and not self._transport.is_closing():
+            if self._transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+                self.unsent += 1  # the network takes no more: what is told now would be old when it arrives
+                return
             with contextlib.suppress(OSError):
-                self._transport.sendto(encode_message(address, *values), peer)
+                self._transport.sendto(packet, (peer[0], peer[1]))
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
-        """One packet from the socket."""
-        self.received += 1
-        peer = (str(addr[0]), int(addr[1]))
-        try:
-            messages = parse_packet(data)
-        except MalformedPacket as problem:
-            self._count_malformed(peer, problem)
-            return
-        self._on_packet(messages, peer)
+        """One packet from the UDP socket."""
+        self.intake.take(data, Peer(str(addr[0]), int(addr[1])))
 
     def error_received(self, exc: Exception) -> None:
         """An earlier reply could not be delivered: the peer has gone, which its lease will notice."""
         log.debug("a reply was refused: %s", exc)
-
-    def _count_malformed(self, peer: Peer, problem: MalformedPacket) -> None:
-        self.malformed += 1
-        now = time.monotonic()
-        if now - self._logged_at >= LOG_INTERVAL_SECONDS:
-            count = self.malformed - self._logged_count
-            log.warning(
-                "%d packet(s) dropped that are not OSC; the last from %s:%d: %s", count, *peer, problem
-            )
-            self._logged_at, self._logged_count = now, self.malformed

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.osc.addresses import TABLE
-from bridge.osc.endpoint import OscEndpoint, Peer
+from bridge.osc.endpoint import Address, OscEndpoint
 from bridge.osc.subscribers import Subscribers
+from bridge.session.aside import Aside
 from bridge.session.choices import Choosing
 from bridge.session.desk import Desk
 from bridge.session.dispatch import Dispatcher
 from bridge.session.handlers import handlers_of
+from bridge.session.inside import Inside, heartbeat
 from bridge.session.jobs import JobBook
+from bridge.session.models import Catalogue, ModelDesk, StoredModels
 from bridge.session.notices import Notices, Sendable
 from bridge.session.playback import Player
 from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
 from bridge.session.sound import Sound, SoundEvents, SoundSetup
+from bridge.session.sources import from_prime
+from bridge.session.takes import TakeBook
+from bridge.session.transport import MusicalTime
 from bridge.supervision.engine_client import EngineClient, EngineSetup, EngineState
 from engine.errors import NotReady, SegueError
-from engine.host.protocol import Failed, PrimeReady, Ready, Report
+from engine.host.protocol import Failed, Loading, PrimeReady, Ready, Report
 
 log = logging.getLogger("segue")
 
@@ -32,7 +38,8 @@ class SessionSetup:
     """What a session is started with.
 
     ``port`` 0 takes a free one. ``takes``: where takes are filed. ``roots``: folders that clients on other hosts
-    may name files in. ``version``: (number, commit).
+    may name files in. ``version``: (number, commit). ``models``: what can be loaded. ``clock``: the clock source that
+    is followed at first.
     """
 
     host: str
@@ -42,6 +49,8 @@ class SessionSetup:
     sound: SoundSetup
     roots: tuple[Path, ...] = ()
     version: tuple[str, str] = ("0", "")
+    models: Catalogue = field(default_factory=StoredModels)
+    clock: str = "none"
 
 
 class Session:
@@ -50,9 +59,12 @@ class Session:
     def __init__(self, setup: SessionSetup) -> None:
         self._setup = setup
         self.ended = asyncio.Event()
-        self.address: Peer = (setup.host, setup.port)
-        self.endpoint = OscEndpoint(lambda messages, peer: self._dispatcher.packet(messages, peer))
-        self._subscribers = Subscribers()
+        self.address: Address = (setup.host, setup.port)
+        self._subscribers = Subscribers(opt_in=[entry.address for entry in TABLE if entry.opt_in])
+        self.endpoint = OscEndpoint(
+            lambda messages, peer: self._dispatcher.packet(messages, peer), self._subscribers.gone
+        )
+        self._inside = Inside(self.endpoint)
         self._notices = Notices(self.endpoint, self._subscribers)
         self.engine = EngineClient(setup.engine, self._engine_says, self._engine_state)
         self.sound = Sound(
@@ -60,19 +72,34 @@ class Session:
         )
         self._player = Player(self.sound, self._notices, self._changed)
         self._primes = PrimeDesk(self.engine.send, self._notices, self._advance)
+        self._aside = Aside(self._tell_people)
+        self._takes = TakeBook(self._notices)
         self._jobs = JobBook(
             send=self.engine.send,
             engine_ready=self._engine_ready_or_none,
             playback=self._player,
             notices=self._notices,
+            takes=self._takes,
+            aside=self._aside,
             takes_folder=str(setup.takes),
             on_change=self._changed,
         )
         self._properties = Properties(self._notices)
+        self._models = ModelDesk(
+            self.engine,
+            self._notices,
+            self._properties,
+            setup.models,
+            lambda: self._jobs.running is not None,
+            self._model_changes,
+        )
         self._choosing = Choosing(self._properties, self._prepare)
+        self._time = MusicalTime(self._notices, self._properties, self._tell_people, source=setup.clock)
+        self._time.show_grid(lambda: self._choosing.now.quantum)
         self._dispatcher = Dispatcher(TABLE, handlers_of(self._desk()), self._subscribers, self._notices)
         self._published_state = ""
         self._settled = asyncio.Event()
+        self._heart: asyncio.Task[None] | None = None
 
     def _desk(self) -> Desk:
         return Desk(
@@ -82,7 +109,12 @@ class Session:
             choosing=self._choosing,
             primes=self._primes,
             jobs=self._jobs,
+            takes=self._takes,
+            aside=self._aside,
+            models=self._models,
             player=self._player,
+            inside=self._inside,
+            time=self._time,
             engine_ready=self._engine_ready,
             status=self.status,
             quit=self.ended.set,
@@ -95,9 +127,13 @@ class Session:
 
         Raises :class:`Busy` when the port is taken and :class:`NoDevice` when the audio device is not there.
         """
-        self.address = await self.endpoint.listen(self._setup.host, self._setup.port)
+        self.address = await self.endpoint.listen(self._setup.host, self._setup.port, tcp=True)
+        self._heart = asyncio.create_task(
+            heartbeat(lambda beat: self._notices.publish("/segue/heartbeat", beat))
+        )
         await self.engine.start()
         await self.sound.start()
+        self._time.run()
 
     async def wait_ready(self) -> Ready:
         """Wait until the model is loaded. Raises what kept it from loading."""
@@ -108,6 +144,11 @@ class Session:
 
     async def stop(self) -> None:
         """End both processes, remove the rings and close the port."""
+        self._time.close()
+        if self._heart is not None:
+            self._heart.cancel()
+        self._inside.close()
+        self._dispatcher.close()
         self.endpoint.close()
         await asyncio.gather(self.engine.stop(), self.sound.close())
         self._player.close()
@@ -126,9 +167,12 @@ class Session:
 
     @property
     def state(self) -> str:
-        """starting, loading, restarting, failed, or once the engine is ready: idle, generating, streaming."""
+        """starting, loading, restarting, failed, or once the engine is ready: idle, generating, streaming; loading
+        again while another model is."""
         if self.engine.state is not EngineState.READY:
             return str(self.engine.state)
+        if self._models.change is not None and self._models.change.begun:
+            return "loading"
         if self._player.playing:
             return "streaming"
         return "generating" if self._jobs.running is not None else "idle"
@@ -136,10 +180,9 @@ class Session:
     def status(self) -> tuple[Sendable, ...]:
         """Arguments of ``/segue/status.reply``: state model device queue job progress eta_s fill_s xruns vram_gb."""
         job = self._jobs.running
-        ready = self.engine.ready
         return (
             self.state,
-            ready.model if ready else self._setup.engine.model,
+            self._models.name,
             self.sound.device,
             self._jobs.waiting,
             job.id if job else "",
@@ -151,6 +194,7 @@ class Session:
         )
 
     def _changed(self) -> None:
+        self._models.advance()
         if self.state != self._published_state:
             self._published_state = self.state
             self._notices.publish("/segue/state", self.state)
@@ -167,6 +211,9 @@ class Session:
         return self.engine.ready
 
     def _engine_ready_or_none(self) -> Ready | None:
+        """None also while another model is to be loaded: jobs wait for it."""
+        if self._models.change is not None:
+            return None
         try:
             return self._engine_ready()
         except NotReady:
@@ -176,13 +223,20 @@ class Session:
         self._jobs.advance()
         self._prepare()
 
+    def _model_changes(self) -> None:
+        """A model is going to be loaded, or is, or could not be."""
+        self._changed()
+        if self._models.change is None:
+            self._advance()
+
     def _prepare(self) -> None:
         """Something changed that the next take depends on."""
-        chosen = self._choosing.now
-        self._jobs.prepare(chosen.settings, self._primes.current, chosen.style.style, chosen.lyrics.text)
+        if self._primes.current is not None:
+            self._jobs.prepare(from_prime(self._primes.current, self._choosing.now))
 
     def _engine_state(self, state: EngineState, sentence: str) -> None:
         if state is EngineState.RESTARTING:
+            self._models.engine_died()
             self._jobs.engine_died()
             self._tell_people(sentence)
         elif state is EngineState.FAILED:
@@ -196,14 +250,18 @@ class Session:
 
     def _engine_says(self, report: Report) -> None:
         if isinstance(report, Ready):
+            if self._models.loaded(report):
+                return
             self._primes.engine_is_back()
             self._jobs.engine_is_back()
             self._prepare()
         elif isinstance(report, PrimeReady):
             self._primes.ready(report)
         elif isinstance(report, Failed):
-            if not self._primes.failed(report):
+            if not (self._primes.failed(report) or self._models.failed(report)):
                 log.info("the engine refused '%s': %s", report.tag, report.message)
+        elif isinstance(report, Loading):
+            self._models.loading(report)
         elif report.kind != "heartbeat":
             self._jobs.report(report)
 

@@ -7,13 +7,19 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bridge.osc.peer import Peer
 from bridge.osc.subscribers import Subscribers
+from bridge.session.aside import Aside
 from bridge.session.choices import Choosing
+from bridge.session.inside import Inside
 from bridge.session.jobs import JobBook
+from bridge.session.models import ModelDesk
 from bridge.session.notices import Notices, Sendable
 from bridge.session.playback import Player
 from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
+from bridge.session.takes import TakeBook
+from bridge.session.transport import MusicalTime
 from engine.host.protocol import Ready
 
 
@@ -27,16 +33,27 @@ class Desk:
     choosing: Choosing
     primes: PrimeDesk
     jobs: JobBook
+    takes: TakeBook
+    aside: Aside
+    models: ModelDesk
     player: Player
+    inside: Inside
+    time: MusicalTime
     engine_ready: Callable[[], Ready]
     status: Callable[[], tuple[Sendable, ...]]
     quit: Callable[[], None]
     roots: tuple[Path, ...]
     version: tuple[str, str]
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
+    _tasks: dict[asyncio.Task[None], Peer | None] = field(default_factory=dict, repr=False)
 
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that takes longer than a handler may."""
+    def spawn(self, work: Coroutine[None, None, None], peer: Peer | None = None) -> None:
+        """Run something that takes longer than a handler may; ``/segue/sync`` of ``peer`` waits for it."""
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = peer
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    def pending_of(self, peer: Peer) -> list[Coroutine[None, None, object]]:
+        """What this client has asked for and is still going on, to be waited for."""
+        primes = [prime.settled.wait() for prime in self.primes.pending_of(peer)]
+        tasks = [asyncio.wait([task]) for task, whose in self._tasks.items() if whose == peer]
+        return [*primes, *tasks]

@@ -1,20 +1,26 @@
-"""From parsed packets to handlers: lookup, validation, order within a bundle, and named failures."""
+"""From parsed packets to handlers: lookup, validation, order and time of a bundle, and named failures."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
-from bridge.osc.endpoint import Peer, is_loopback
+from bridge.osc.peer import Peer, is_loopback
 from bridge.osc.subscribers import Subscribers
-from bridge.osc.table import Call, Role, Table, bind
+from bridge.osc.table import Call, Role, Table, bind, tag_of
+from bridge.osc.timing import MOST_AHEAD_SECONDS, PUNCTUAL_MS, TimetagTooFar, monotonic_ns
 from bridge.osc.wire import Message
 from bridge.session.notices import Notices
-from engine.errors import SegueError, TooLarge
+from engine.errors import QueueFull, SegueError, TooLarge
 
 log = logging.getLogger("segue.osc")
 
 MOST_FAILURES = 32
+MOST_ANSWERS = 1_000
+MOST_SCHEDULED = 256
 
 Handler = Callable[[Call, Peer], None]
 
@@ -28,8 +34,10 @@ class NotLocal(SegueError):
 class Dispatcher:
     """Calls the handler of every message of a packet; a failure is answered and never stops the others.
 
-    Messages of a packet that start jobs come last, so that a bundle of style, seed and generate acts as one. A
-    packet of which :data:`MOST_FAILURES` messages failed is not looked at any further: each costs an answer.
+    The messages of a bundle are applied together, those that start jobs last, so that a bundle of style, seed and
+    generate acts as one. A bundle that holds a timed message (:attr:`Entry.timed`) waits as a whole for its time tag;
+    any other is applied at once. A packet of which :data:`MOST_FAILURES` messages failed, or that had more than
+    :data:`MOST_ANSWERS` messages sent, is not looked at any further: no packet may keep the others waiting.
     """
 
     def __init__(
@@ -40,36 +48,101 @@ class Dispatcher:
         self._subscribers = subscribers
         self._notices = notices
         self._failures = 0  # in the packet that is being carried out
+        self._answers_until = 0
+        self._scheduled: set[asyncio.TimerHandle] = set()
 
     def packet(self, messages: list[Message], peer: Peer) -> None:
-        """Carry out one packet of a client."""
+        """Carry out one packet of a client, or have it wait for its time."""
         self._subscribers.touch(peer)
+        self._begin()
+        bundles: dict[int, list[Message]] = {}
+        for message in messages:
+            bundles.setdefault(message.due, []).append(message)
+        for due, together in bundles.items():
+            calls = [call for message in together for call in self._bound(message, peer)]
+            if calls:
+                self._in_time(due, calls, peer)
+
+    def close(self) -> None:
+        """Forget what waits for its time."""
+        for handle in self._scheduled:
+            handle.cancel()
+        self._scheduled.clear()
+
+    def _begin(self) -> None:
         self._failures = 0
-        calls = [call for message in messages for call in self._bound(message, peer)]
-        for call in sorted(calls, key=lambda call: call.entry.starts_job):
-            self._run(call, peer)
+        self._answers_until = self._notices.told + MOST_ANSWERS
+
+    # -- time ----------------------------------------------------------------------------------------------
+
+    def _in_time(self, due: int, calls: list[Call], peer: Peer) -> None:
+        at_ns = monotonic_ns(due)
+        ahead_ns = 0 if at_ns is None else at_ns - time.monotonic_ns()
+        timed = [call for call in calls if call.entry.timed]
+        if at_ns is None or (ahead_ns > 0 and not timed):
+            self._run_all(calls, peer)
+        elif ahead_ns <= 0:
+            late_ms = -ahead_ns / 1e6
+            if late_ms >= PUNCTUAL_MS:
+                self._notices.reply(peer, "/segue/late", (timed or calls)[0].entry.address, late_ms)
+            self._run_all(calls, peer)
+        elif ahead_ns > MOST_AHEAD_SECONDS * 1e9:
+            sentence = (
+                f"the time tag is {ahead_ns / 1e9:.1f} s ahead; at most {MOST_AHEAD_SECONDS:.0f} s are kept"
+            )
+            self._refuse(timed, peer, TimetagTooFar(sentence))
+        elif len(self._scheduled) >= MOST_SCHEDULED:
+            self._refuse(
+                timed, peer, QueueFull(f"{MOST_SCHEDULED} bundles wait for their time; send fewer ahead")
+            )
+        else:
+            self._schedule(at_ns, [replace(call, at_ns=at_ns) for call in calls], peer)
+
+    def _schedule(self, at_ns: int, calls: list[Call], peer: Peer) -> None:
+        loop = asyncio.get_running_loop()
+        lead = max(call.entry.lead_ms for call in calls) / 1e3
+        wait = (at_ns - time.monotonic_ns()) / 1e9 - lead
+
+        def now() -> None:
+            self._scheduled.discard(handle)
+            self._begin()
+            self._run_all(calls, peer)
+
+        handle = loop.call_later(max(0.0, wait), now)
+        self._scheduled.add(handle)
+
+    # -- one message ---------------------------------------------------------------------------------------
 
     def _bound(self, message: Message, peer: Peer) -> list[Call]:
         calls: list[Call] = []
         if self._failures >= MOST_FAILURES:
             return calls
         try:
-            for entry in self._table.find(message):
+            for entry, path_id in self._table.resolve(message):
                 if entry.role is Role.NOTICE:
                     continue  # another bridge's answer: replying to it would start a ping-pong
                 if entry.local_only and not is_loopback(peer):
                     raise NotLocal(f"{entry.address} is for this machine only; send it from there")
-                call = bind(entry, message)
+                call = bind(entry, message, path_id)
                 if call is not None:
                     calls.append(call)
         except SegueError as error:
-            self._fail(peer, _tag_of(message), message.address, error)
+            self._fail(peer, tag_of(message), message.address, error)
         return calls
+
+    def _run_all(self, calls: Iterable[Call], peer: Peer) -> None:
+        for call in sorted(calls, key=lambda call: call.entry.starts_job):
+            self._run(call, peer)
 
     def _run(self, call: Call, peer: Peer) -> None:
         if self._failures >= MOST_FAILURES:
             return
         try:
+            if self._notices.told > self._answers_until:
+                self._failures = MOST_FAILURES - 1
+                raise TooLarge(
+                    f"one packet had {MOST_ANSWERS} messages sent; from {call.entry.address} on it was left out"
+                )
             self._handlers[call.entry.handler](call, peer)
         except SegueError as error:
             self._fail(peer, call.request_tag, call.entry.address, error)
@@ -80,6 +153,12 @@ class Dispatcher:
             )
             self._fail(peer, call.request_tag, call.entry.address, sentence)
 
+    # -- failures ------------------------------------------------------------------------------------------
+
+    def _refuse(self, calls: list[Call], peer: Peer, error: SegueError) -> None:
+        for call in calls[:MOST_FAILURES]:
+            self._fail(peer, call.request_tag, call.entry.address, error)
+
     def _fail(self, peer: Peer, request_tag: str, address: str, error: SegueError) -> None:
         self._failures += 1
         self._notices.fail(peer, request_tag, address, error)
@@ -88,9 +167,3 @@ class Dispatcher:
                 f"{MOST_FAILURES} messages of one packet failed; the rest of it was not looked at"
             )
             self._notices.fail(peer, "", address, rest)
-
-
-def _tag_of(message: Message) -> str:
-    """The ``#req`` of a message whose arguments were refused."""
-    first = message.values[0] if message.values else None
-    return first if isinstance(first, str) and first.startswith("#") and len(first) <= 64 else ""

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bridge.osc.endpoint import Peer
-from bridge.osc.table import Call
+from bridge.osc.addresses import TABLE
+from bridge.osc.peer import Peer
+from bridge.osc.table import TWIN, Call, Entry
 from bridge.session.notices import Notices, Sendable
 
 Read = Callable[[], tuple[Sendable, ...]]
+
+
+def as_text(entry: Entry, values: tuple[Sendable, ...]) -> str:
+    """A property's values as a display shows them: "112 BPM", "0.98"."""
+    units = [argument.unit for argument in entry.arguments]
+    shown = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in values]
+    return " ".join(
+        f"{text} {unit}" if unit else text
+        for text, unit in zip(shown, units + [""] * len(shown), strict=False)
+    )
 
 
 class Properties:
@@ -17,6 +28,7 @@ class Properties:
     def __init__(self, notices: Notices) -> None:
         self._notices = notices
         self._reads: dict[str, Read] = {}
+        self._twins: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._reads)
@@ -24,6 +36,10 @@ class Properties:
     def add(self, address: str, read: Read) -> None:
         """There is a property at ``address``; ``read`` gives its values as they are sent."""
         self._reads[address] = read
+        entry = TABLE.get(address)
+        if entry is not None and entry.twin:
+            self._twins[address] = address + TWIN
+            self._reads[address + TWIN] = lambda: (as_text(entry, read()),)
 
     def values(self, address: str) -> tuple[Sendable, ...]:
         """What is sent of a property now."""
@@ -36,11 +52,16 @@ class Properties:
     def publish(self, address: str, also: Peer | None = None) -> None:
         """Tell everybody, and ``also``, the value."""
         self._notices.publish(address, *self.values(address), also=also)
+        twin = self._twins.get(address)
+        if twin is not None:
+            self._notices.publish(twin, *self.values(twin), also=also)
 
     def tell_changes(self, before: dict[str, tuple[Sendable, ...]], besides: str = "") -> None:
         """Tell everybody what differs from ``before``, but for the property ``besides``."""
         for address, values in before.items():
-            if address != besides and self.values(address) != values:
+            if address in (besides, *self._twins.values()):
+                continue  # (a twin is told with its property)
+            if self.values(address) != values:
                 self.publish(address)
 
     def reply(self, call: Call, peer: Peer) -> None:

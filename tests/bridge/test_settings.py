@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.osc.peer import Peer
 from bridge.osc.subscribers import MAX_CLIENTS, Subscribers, TooManyClients
 from bridge.session.settings import Settings, build_request, length_of, tempo_of
 from engine.errors import OutOfRange
@@ -51,7 +52,7 @@ def test_impossible_lengths(arguments, sentence: str):
 def request(settings: Settings, seconds: float | None = None):
     prime = PrimeRef(path="/r/riff.wav")
     return build_request(
-        settings, model="starter", rate=44_100, prime=prime, bpm=90.0, style=Style(), seconds=seconds
+        settings, model="starter", rate=44_100, origin=prime, bpm=90.0, style=Style(), seconds=seconds
     )
 
 
@@ -92,23 +93,23 @@ def test_seeds_of_all_takes_fit_into_31_bits():
 def test_leases_end_and_messages_renew_them():
     now = [0.0]
     subscribers = Subscribers(lambda: now[0])
-    one, two = ("127.0.0.1", 1001), ("127.0.0.1", 1002)
+    one, two = Peer("127.0.0.1", 1001), Peer("127.0.0.1", 1002)
     assert subscribers.add(one, None, 10) == (1, 10)
     assert subscribers.add(two, 2000, 10) == (2, 10)
     now[0] = 8.0
     subscribers.touch(two)
     now[0] = 12.0
-    assert subscribers.targets() == [("127.0.0.1", 2000)]
-    assert subscribers.targets(two) == [("127.0.0.1", 2000)]  # the same client under its other address
-    assert subscribers.targets(one) == [("127.0.0.1", 2000), one]
+    assert subscribers.targets() == [Peer("127.0.0.1", 2000)]
+    assert subscribers.targets(two) == [Peer("127.0.0.1", 2000)]  # the same client under its other address
+    assert subscribers.targets(one) == [Peer("127.0.0.1", 2000), one]
     assert subscribers.add(one, None, None) == (3, 600)
 
 
 def test_the_thirty_third_client_is_refused():
     subscribers = Subscribers()
     for port in range(1, MAX_CLIENTS + 1):
-        subscribers.add(("127.0.0.1", port), None, None)
+        subscribers.add(Peer("127.0.0.1", port), None, None)
     with pytest.raises(TooManyClients, match="32 clients are subscribed already; send /segue/notify 0"):
-        subscribers.add(("127.0.0.1", 4000), None, None)
-    subscribers.remove(("127.0.0.1", 5))
-    subscribers.add(("127.0.0.1", 4000), None, None)
+        subscribers.add(Peer("127.0.0.1", 4000), None, None)
+    subscribers.remove(Peer("127.0.0.1", 5))
+    subscribers.add(Peer("127.0.0.1", 4000), None, None)

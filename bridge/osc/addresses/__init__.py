@@ -6,7 +6,18 @@ same name in :mod:`bridge.session.handlers`.
 
 from __future__ import annotations
 
-from bridge.osc.addresses import jobs, parameters, prime, server, sound, style, takes
+from bridge.osc.addresses import (
+    clients,
+    jobs,
+    model,
+    parameters,
+    prime,
+    server,
+    sound,
+    style,
+    takes,
+    transport,
+)
 from bridge.osc.addresses.parameters import MAX_TAKES
 from bridge.osc.table import Table
 
@@ -15,7 +26,9 @@ PROTOCOL_VERSION = 1
 
 PARAMETERS = parameters.ENTRIES
 TABLE = Table(
-    entry for subject in (server, prime, style, parameters, jobs, takes, sound) for entry in subject.ENTRIES
+    entry
+    for subject in (server, clients, model, prime, style, parameters, transport, jobs, takes, sound)
+    for entry in subject.ENTRIES
 )
 
 __all__ = ["DEFAULT_PORT", "MAX_TAKES", "PARAMETERS", "PROTOCOL_VERSION", "TABLE"]

@@ -12,7 +12,7 @@ MAX_BARS = 256.0
 
 def parameter(argument: Argument, doc: str) -> Entry:
     """A parameter named as its argument."""
-    return Entry(f"/segue/param/{argument.name}", doc, Role.PROPERTY, (argument,), "parameter")
+    return Entry(f"/segue/param/{argument.name}", doc, Role.PROPERTY, (argument,), "parameter", twin=True)
 
 
 ENTRIES = (
