@@ -22,7 +22,7 @@ from collections.abc import Callable
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +86,7 @@ class Ring:
         self._fence: Callable[[], None] = (lambda: None) if _X86 else _Fence()
 
     @classmethod
-    def create(cls, name: str, capacity: int, rate: int = 44_100) -> Ring:
+    def create(cls, name: str, capacity: int, rate: int = 44_100) -> Self:
         """Make a ring in shared memory; the caller owns it and must :meth:`unlink` it.
 
         ``name`` comes from :func:`ring_name`; ``capacity`` is a power of two of frames, 2 to 2**28. A ring of
@@ -100,7 +100,7 @@ class Ring:
         return cls(_view(memory), name, memory, owner=True)
 
     @classmethod
-    def attach(cls, name: str) -> Ring:
+    def attach(cls, name: str) -> Self:
         """Open a ring that another process made; it stays when this process ends, however it ends.
 
         Raises :class:`NoFile` if there is none of that name, :class:`BadFormat` if it is not a ring of this
@@ -119,7 +119,7 @@ class Ring:
         return cls(_view(memory), name, memory, owner=False)
 
     @classmethod
-    def local(cls, capacity: int, rate: int = 44_100) -> Ring:
+    def local(cls, capacity: int, rate: int = 44_100) -> Self:
         """A ring between two threads of this process, without shared memory."""
         _check_shape(capacity, rate)
         buffer = memoryview(bytearray(_HEADER_BYTES + 4 * capacity))
@@ -241,7 +241,7 @@ class Ring:
         except FileNotFoundError:  # swept by somebody else: the tracker must forget it too
             resource_tracker.unregister(f"/{self.name}", "shared_memory")
 
-    def __enter__(self) -> Ring:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

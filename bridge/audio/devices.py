@@ -1,4 +1,4 @@
-"""Which output devices there are, and which one a name means.
+"""Which sound devices there are, and which one a name means.
 
 PortAudio freezes its list when it is initialised and its indices drift, so devices are looked up by name
 and host API in a fresh list each time (facts/daw.md §3.3).
@@ -6,26 +6,37 @@ and host API in a fresh list each time (facts/daw.md §3.3).
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import difflib
 import os
 import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal
 
+from pydantic import TypeAdapter
+
+from bridge.audio.protocol import DeviceInfo
 from engine.errors import NoDevice
 
+_LOOK_SECONDS = 10.0
+_INFOS: TypeAdapter[list[DeviceInfo]] = TypeAdapter(list[DeviceInfo])
 _JACK_NAME = ctypes.create_string_buffer(b"Segue")  # PortAudio keeps the pointer
 
 
+Kind = Literal["output", "input"]
+
+
 @dataclass(frozen=True)
-class OutputDevice:
-    """A device with at least one output channel. ``rate``: its own, in Hz.
+class Device:
+    """A device with ``channels`` (at least one) of one kind. ``rate``: its own, in Hz.
 
     ``index`` holds until the next scan; ``first``: the one that its host API offers first; ``default``: the one
-    the system plays on.
+    the system plays on or records from.
     """
 
     index: int
@@ -59,53 +70,102 @@ def portaudio() -> ModuleType:
     return sounddevice
 
 
-def scan() -> list[OutputDevice]:
-    """The outputs that exist now. No stream may be open. Raises :class:`NoDevice` if PortAudio is missing."""
+def scan(kind: Kind = "output") -> list[Device]:
+    """The devices that exist now. No stream may be open. Raises :class:`NoDevice` if PortAudio is missing."""
     sound = portaudio()
     with _quiet_stderr():
         sound._terminate()
         _name_jack_client(sound._libname)
         sound._initialize()
+    return known(kind)
+
+
+def known(kind: Kind) -> list[Device]:
+    """The devices that existed when they were last looked for; streams may be open."""
+    sound = portaudio()
+    with _quiet_stderr():
         apis = sound.query_hostapis()
         found = sound.query_devices()
-    default = sound.default.device[1]
+    default = sound.default.device[kind == "output"]
     return [
-        OutputDevice(
+        Device(
             index=device["index"],
             name=device["name"],
             host_api=apis[device["hostapi"]]["name"],
-            channels=device["max_output_channels"],
+            channels=device[f"max_{kind}_channels"],
             rate=int(device["default_samplerate"]),
-            first=device["index"] == apis[device["hostapi"]]["default_output_device"],
+            first=device["index"] == apis[device["hostapi"]][f"default_{kind}_device"],
             default=device["index"] == default,
         )
         for device in found
-        if device["max_output_channels"] > 0
+        if device[f"max_{kind}_channels"] > 0
     ]
 
 
-def find_output(wanted: str | None, outputs: list[OutputDevice]) -> OutputDevice:
-    """The output that ``wanted`` names: exactly, without regard to case, or by a part only one name has.
+def find_device(wanted: str | None, devices: list[Device], kind: Kind = "output") -> Device:
+    """The device that ``wanted`` names: exactly, without regard to case, or by a part only one name has.
 
     None means JACK if a server runs (somebody started it to be used), else the system's default, else the
     first. Raises :class:`NoDevice` with the nearest names.
     """
-    if not outputs:
+    what, else_ = (
+        ("sound device", "use 'file:PATH'") if kind == "output" else ("sound input", "use 'reastream'")
+    )
+    if not devices:
         named = "" if wanted is None else f" '{wanted}', and none at all"
-        raise NoDevice(f"there is no sound device{named}; connect one or use 'file:PATH'")
+        raise NoDevice(f"there is no {what}{named}; connect one or {else_}")
     if wanted is None:
-        jack = [output for output in outputs if output.host_api.startswith("JACK") and output.first]
-        return (jack or [output for output in outputs if output.default] or outputs)[0]
+        jack = [device for device in devices if device.host_api.startswith("JACK") and device.first]
+        return (jack or [device for device in devices if device.default] or devices)[0]
     key = wanted.strip().casefold()
-    exact = [output for output in outputs if key in (output.name.casefold(), output.label.casefold())]
-    partial = [output for output in outputs if key and key in output.label.casefold()]
+    exact = [device for device in devices if key in (device.name.casefold(), device.label.casefold())]
+    partial = [device for device in devices if key and key in device.label.casefold()]
     if exact or len(partial) == 1:
         return (exact or partial)[0]
-    raise NoDevice(f"there is no sound device '{wanted}'; {_suggestion(key, partial or outputs)}")
+    raise NoDevice(f"there is no {what} '{wanted}'; {_suggestion(key, partial or devices)}")
 
 
-def _suggestion(key: str, outputs: list[OutputDevice]) -> str:
-    labels = {output.label.casefold(): output.label for output in outputs}
+async def listed() -> tuple[DeviceInfo, ...]:
+    """The devices that exist now, found by a process of its own: one in which a stream is open cannot look again.
+
+    Empty if there is none, or no PortAudio.
+    """
+    look = [sys.executable, "-m", "bridge.audio.devices"]
+    process = await asyncio.create_subprocess_exec(*look, stdout=PIPE, stderr=DEVNULL, stdin=DEVNULL)
+    try:
+        found, _ = await asyncio.wait_for(process.communicate(), _LOOK_SECONDS)
+    except (TimeoutError, asyncio.CancelledError) as given_up:
+        process.kill()
+        await process.wait()
+        if isinstance(given_up, asyncio.CancelledError):
+            raise
+        return ()
+    return tuple(_INFOS.validate_json(found)) if process.returncode == 0 else ()
+
+
+def _look() -> list[DeviceInfo]:
+    outputs, inputs = scan("output"), known("input")
+    of_index = {device.index: device for device in inputs} | {device.index: device for device in outputs}
+    chosen_in = find_device(None, inputs, "input").index if inputs else None
+    chosen_out = find_device(None, outputs).index if outputs else None
+    channels_in = {device.index: device.channels for device in inputs}
+    channels_out = {device.index: device.channels for device in outputs}
+    return [
+        DeviceInfo(
+            name=device.name,
+            host_api=device.host_api,
+            inputs=channels_in.get(index, 0),
+            outputs=channels_out.get(index, 0),
+            rate=device.rate,
+            default_input=index == chosen_in,
+            default_output=index == chosen_out,
+        )
+        for index, device in sorted(of_index.items())
+    ]
+
+
+def _suggestion(key: str, devices: list[Device]) -> str:
+    labels = {device.label.casefold(): device.label for device in devices}
     near = difflib.get_close_matches(key, labels, n=3, cutoff=0.0)
     return "the nearest are " + " and ".join(f"'{labels[label]}'" for label in near)
 
@@ -128,3 +188,9 @@ def _quiet_stderr() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(nowhere)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(_INFOS.dump_json(_look()).decode())
+    sys.stdout.flush()
+    os._exit(0)  # no exit handlers: PortAudio's hangs if the sound server died

@@ -12,16 +12,28 @@ from multiprocessing.context import SpawnProcess
 
 from bridge.audio.heartbeat import Heartbeat
 from bridge.audio.process import main
-from bridge.audio.protocol import REPORTS, Message, Quit, Report, encode
-from engine.errors import NotReady
+from bridge.audio.protocol import (
+    REPORTS,
+    Done,
+    Failed,
+    InputOpened,
+    Message,
+    Modules,
+    Opened,
+    Quit,
+    Report,
+    encode,
+)
+from engine.errors import BadFormat, Busy, DiskFull, NoDevice, NoFile, NotReady, OutOfRange, SegueError
 
 _READY_SECONDS = 30.0
 _QUIT_SECONDS = 2.0
 _KILL_SECONDS = 5.0
+_NAMED = {kind.slug: kind for kind in (BadFormat, Busy, DiskFull, NoDevice, NoFile, NotReady, OutOfRange)}
 
 
 class Link:
-    """A running audio process. Reports and its end arrive on the event loop that made the link."""
+    """A running audio process. Its end, and reports that answer nothing, come on the event loop that made the link."""
 
     def __init__(self, on_report: Callable[[Link, Report], None], on_end: Callable[[Link], None]) -> None:
         context = multiprocessing.get_context("spawn")
@@ -36,6 +48,8 @@ class Link:
         )
         self._ready = asyncio.Event()
         self._ended = False
+        self._tag = 0
+        self._pending: dict[int, asyncio.Future[Report]] = {}
         self._reader = threading.Thread(target=self._read, name="audio-reports", daemon=True)
 
     async def start(self) -> None:
@@ -60,6 +74,29 @@ class Link:
             self._connection.send_bytes(encode(command))
         except OSError:
             raise NotReady("the audio process is gone and is being replaced; try again in a second") from None
+
+    async def request(self, command: Message, patience: float) -> Report:
+        """Send a command and wait for its answer.
+
+        Raises :class:`TimeoutError` after ``patience`` seconds, :class:`NotReady` if the process goes meanwhile, and
+        whatever error the process answers with.
+        """
+        self._tag += 1
+        tag = self._tag
+        answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+        self._pending[tag] = answer
+        try:
+            self.send(command.model_copy(update={"tag": tag}))
+            return await asyncio.wait_for(answer, patience)
+        finally:
+            self._pending.pop(tag, None)
+
+    def abandon(self) -> None:
+        """Let nobody wait for an answer any more."""
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(NotReady("the audio process was lost and is being replaced; try again"))
+        self._pending.clear()
 
     async def quit(self) -> None:
         """Let the process finish; kill it if it does not within 2 s."""
@@ -92,8 +129,20 @@ class Link:
     def _deliver(self, report: Report) -> None:
         if report.kind == "ready":
             self._ready.set()
+        elif isinstance(report, (Done, Opened, InputOpened, Modules, Failed)) and report.tag:
+            self._settle(report)
         else:
             self._on_report(self, report)
+
+    def _settle(self, report: Done | Opened | InputOpened | Modules | Failed) -> None:
+        answer = self._pending.get(report.tag)
+        if answer is None or answer.done():
+            return
+        if isinstance(report, Failed):
+            kind = _NAMED.get(report.slug, SegueError)
+            answer.set_exception(kind(report.message, code=report.code, slug=report.slug))
+        else:
+            answer.set_result(report)
 
     def _end(self) -> None:
         self._ended = True

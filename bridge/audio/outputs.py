@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bridge.audio.devices import OutputDevice, find_output, portaudio, scan
+from bridge.audio.devices import Device, find_device, portaudio, scan
 from bridge.audio.heartbeat import Heartbeat
 from bridge.audio.player import MAX_BLOCK, Player
 from bridge.audio.protocol import Open, Opened
@@ -40,7 +40,7 @@ class Output(Protocol):
         """Stop; False if the driver did not come back, and this process had better be killed."""
 
 
-def resolve(command: Open) -> OutputDevice | Path | None:
+def resolve(command: Open) -> Device | Path | None:
     """What ``command.device`` means: a device, a WAV's path, or None for the clock alone.
 
     Raises :class:`NoDevice`. Only "any device" falls back to a file; a device that was named must exist.
@@ -54,16 +54,16 @@ def resolve(command: Open) -> OutputDevice | Path | None:
             raise NoDevice("'file:' names no file; write 'file:PATH', as in 'file:segue.wav'")
         return Path(path).expanduser()
     try:
-        return find_output(wanted, scan())
+        return find_device(wanted, scan())
     except NoDevice:
         if wanted is None and command.fallback:
             return Path(command.fallback)
         raise
 
 
-def open_output(command: Open, target: OutputDevice | Path | None, heart: Heartbeat) -> Output:
+def open_output(command: Open, target: Device | Path | None, heart: Heartbeat) -> Output:
     """Start the output that :func:`resolve` found; sound blocks are asked for when this returns."""
-    if isinstance(target, OutputDevice):
+    if isinstance(target, Device):
         return DeviceOutput(command, target, heart)
     return PacedOutput(command, target, heart)
 
@@ -73,7 +73,7 @@ class DeviceOutput:
 
     failure: SegueError | None = None
 
-    def __init__(self, command: Open, device: OutputDevice, heart: Heartbeat) -> None:
+    def __init__(self, command: Open, device: Device, heart: Heartbeat) -> None:
         sound = portaudio()
         self._heart = heart
         self.late = self.busy_ns = 0
@@ -124,7 +124,7 @@ class DeviceOutput:
         self._stream.stop()  # unlike close, lets what the device holds be heard
         self._stream.close()
 
-    def _await_first_block(self, device: OutputDevice) -> None:
+    def _await_first_block(self, device: Device) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while self._latency < 0:
             if time.monotonic() > deadline:

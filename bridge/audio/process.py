@@ -242,12 +242,12 @@ class AudioProcess:
     def _watch_voice(self, voice: Voice, now: float) -> None:
         if voice.begun and not self._told_begun:
             self._told_begun = True
-            self._send(Playing(ring=self._play.ring, frame=voice.start_frame))
+            self._send(Playing(ring=self._play.ring, label=self._play.name, frame=voice.start_frame))
         ended = voice.state >= State.FINISHED
         if voice.underruns > self._told_underruns and (ended or now >= self._next_underrun):
             self._told_underruns = voice.underruns
             self._next_underrun = now + _STATS_PERIOD
-            self._send(Underrun(ring=self._play.ring, count=voice.underruns))
+            self._send(Underrun(ring=self._play.ring, label=self._play.name, count=voice.underruns))
         if ended:
             self._end_voice(voice)
 
@@ -255,9 +255,13 @@ class AudioProcess:
         finished = voice.state == State.FINISHED
         frames = self._detach()
         if finished:
-            self._send(Finished(ring=self._play.ring, frames=frames, underruns=voice.underruns))
+            self._send(
+                Finished(
+                    ring=self._play.ring, label=self._play.name, frames=frames, underruns=voice.underruns
+                )
+            )
         else:
-            self._send(Stopped(ring=self._play.ring, frames=frames))
+            self._send(Stopped(ring=self._play.ring, label=self._play.name, frames=frames))
 
     def _stats(self, output: Output) -> Stats:
         now, busy = time.monotonic_ns(), output.busy_ns

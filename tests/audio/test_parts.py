@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bridge.audio.devices import OutputDevice, find_output
+from bridge.audio.devices import Device, find_device
 from bridge.audio.outputs import resolve
 from bridge.audio.protocol import Open
 from bridge.audio.source import ResampledSource
@@ -176,8 +176,8 @@ def test_only_a_wav_of_its_kind_is_continued(
 # -- devices -----------------------------------------------------------------------------------------------
 
 
-def device(name: str, api: str, *, first: bool = False, default: bool = False) -> OutputDevice:
-    return OutputDevice(0, name, api, 2, 48_000, first, default)
+def device(name: str, api: str, *, first: bool = False, default: bool = False) -> Device:
+    return Device(0, name, api, 2, 48_000, first, default)
 
 
 SPEAKERS = device("Speakers", "ALSA", default=True)
@@ -188,34 +188,34 @@ CLIENT = device("recorder", "JACK Audio Connection Kit")
 
 
 def test_any_device_means_jack_then_the_systems_default_then_the_first() -> None:
-    assert find_output(None, [HDMI, SPEAKERS, CLIENT, SYSTEM]) is SYSTEM
-    assert find_output(None, [HDMI, SPEAKERS]) is SPEAKERS
-    assert find_output(None, [HDMI, USB]) is HDMI
+    assert find_device(None, [HDMI, SPEAKERS, CLIENT, SYSTEM]) is SYSTEM
+    assert find_device(None, [HDMI, SPEAKERS]) is SPEAKERS
+    assert find_device(None, [HDMI, USB]) is HDMI
 
 
 @pytest.mark.parametrize("wanted", ["Scarlett 2i2 USB", "scarlett 2I2 usb, alsa", "2i2", "  scarlett"])
 def test_a_device_is_found_by_name_label_or_an_unmistakable_part(wanted: str) -> None:
-    assert find_output(wanted, [HDMI, SPEAKERS, USB, SYSTEM]) is USB
+    assert find_device(wanted, [HDMI, SPEAKERS, USB, SYSTEM]) is USB
 
 
 def test_an_unknown_or_ambiguous_name_offers_the_nearest() -> None:
     with pytest.raises(
         NoDevice, match=r"no sound device 'Scarlet 2i2'; the nearest are 'Scarlett 2i2 USB, ALSA'"
     ):
-        find_output("Scarlet 2i2", [HDMI, SPEAKERS, USB])
+        find_device("Scarlet 2i2", [HDMI, SPEAKERS, USB])
     with pytest.raises(NoDevice) as raised:
-        find_output("alsa", [HDMI, SPEAKERS, SYSTEM])
+        find_device("alsa", [HDMI, SPEAKERS, SYSTEM])
     assert "HDMI 0" in raised.value.message and "Speakers" in raised.value.message
     assert "JACK" not in raised.value.message
 
 
 def test_no_device_at_all_says_what_to_do() -> None:
     with pytest.raises(NoDevice, match="there is no sound device; connect one or use 'file:PATH'"):
-        find_output(None, [])
+        find_device(None, [])
     with pytest.raises(
         NoDevice, match="no sound device 'X', and none at all; connect one or use 'file:PATH'"
     ):
-        find_output("X", [])
+        find_device("X", [])
 
 
 def test_file_and_none_need_no_device(tmp_path: Path) -> None:
