@@ -122,7 +122,8 @@ class OscEndpoint(asyncio.DatagramProtocol):
         if isinstance(peer, Peer) and peer.link is not None:
             peer.link.send(packet)
         elif self._transport is not None and not self._transport.is_closing():
-            if self._transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+            waiting: int = self._transport.get_write_buffer_size()  # type: ignore[attr-defined]
+            if waiting > MOST_UNSENT_BYTES:
                 self.unsent += 1  # the network takes no more: what is told now would be old when it arrives
                 return
             with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from bridge.osc.addresses import TABLE
 from bridge.osc.endpoint import Address, OscEndpoint
 from bridge.osc.subscribers import Subscribers
+from bridge.query.service import QueryService
 from bridge.session.aside import Aside
 from bridge.session.choices import Choosing
 from bridge.session.desk import Desk
@@ -17,6 +18,7 @@ from bridge.session.dispatch import Dispatcher
 from bridge.session.handlers import handlers_of
 from bridge.session.inside import Inside, heartbeat
 from bridge.session.jobs import JobBook
+from bridge.session.listening import Listening
 from bridge.session.models import Catalogue, ModelDesk, StoredModels
 from bridge.session.notices import Notices, Sendable
 from bridge.session.playback import Player
@@ -24,6 +26,7 @@ from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
 from bridge.session.sound import Sound, SoundEvents, SoundSetup
 from bridge.session.sources import from_prime
+from bridge.session.stage import Stage, StageSetup
 from bridge.session.takes import TakeBook
 from bridge.session.transport import MusicalTime
 from bridge.supervision.engine_client import EngineClient, EngineSetup, EngineState
@@ -38,8 +41,8 @@ class SessionSetup:
     """What a session is started with.
 
     ``port`` 0 takes a free one. ``takes``: where takes are filed. ``roots``: folders that clients on other hosts
-    may name files in. ``version``: (number, commit). ``models``: what can be loaded. ``clock``: the clock source that
-    is followed at first.
+    may name files in. ``version``: (number, commit). ``models``: what can be loaded. ``stage``: what it is played
+    with. ``query_port``: where OSCQuery is served, 0 at a free port, None not at all; ``announce``: tell the network.
     """
 
     host: str
@@ -49,8 +52,10 @@ class SessionSetup:
     sound: SoundSetup
     roots: tuple[Path, ...] = ()
     version: tuple[str, str] = ("0", "")
+    query_port: int | None = None
+    announce: bool = False
     models: Catalogue = field(default_factory=StoredModels)
-    clock: str = "none"
+    stage: StageSetup = field(default_factory=StageSetup)
 
 
 class Session:
@@ -94,9 +99,23 @@ class Session:
             self._model_changes,
         )
         self._choosing = Choosing(self._properties, self._prepare)
-        self._time = MusicalTime(self._notices, self._properties, self._tell_people, source=setup.clock)
+        self._time = MusicalTime(self._notices, self._properties, self._tell_people, source=setup.stage.clock)
         self._time.show_grid(lambda: self._choosing.now.quantum)
-        self._dispatcher = Dispatcher(TABLE, handlers_of(self._desk()), self._subscribers, self._notices)
+        self._stage = Stage(
+            setup.stage,
+            notices=self._notices,
+            properties=self._properties,
+            choosing=self._choosing,
+            time=self._time,
+            engine_ready=self._engine_ready,
+            tell=self._tell_people,
+        )
+        self._handlers = handlers_of(self._desk())
+        self._listening = Listening(self._notices, self._subscribers, self._properties)
+        self.query = QueryService(
+            self._properties, self._listening, self.endpoint.intake, self._subscribers.gone
+        )
+        self._dispatcher = Dispatcher(TABLE, self._handlers, self._subscribers, self._notices)
         self._published_state = ""
         self._settled = asyncio.Event()
         self._heart: asyncio.Task[None] | None = None
@@ -114,7 +133,9 @@ class Session:
             models=self._models,
             player=self._player,
             inside=self._inside,
+            listening=self._listening,
             time=self._time,
+            stage=self._stage,
             engine_ready=self._engine_ready,
             status=self.status,
             quit=self.ended.set,
@@ -128,12 +149,15 @@ class Session:
         Raises :class:`Busy` when the port is taken and :class:`NoDevice` when the audio device is not there.
         """
         self.address = await self.endpoint.listen(self._setup.host, self._setup.port, tcp=True)
+        await self.query.start(
+            self._setup.host, self._setup.query_port, self.address, self._setup.announce
+        )
         self._heart = asyncio.create_task(
             heartbeat(lambda beat: self._notices.publish("/segue/heartbeat", beat))
         )
         await self.engine.start()
         await self.sound.start()
-        self._time.run()
+        self._stage.start(self._handlers)
 
     async def wait_ready(self) -> Ready:
         """Wait until the model is loaded. Raises what kept it from loading."""
@@ -144,10 +168,11 @@ class Session:
 
     async def stop(self) -> None:
         """End both processes, remove the rings and close the port."""
-        self._time.close()
+        await self._stage.close()
         if self._heart is not None:
             self._heart.cancel()
         self._inside.close()
+        await self.query.stop()
         self._dispatcher.close()
         self.endpoint.close()
         await asyncio.gather(self.engine.stop(), self.sound.close())

@@ -13,11 +13,13 @@ from bridge.session.aside import Aside
 from bridge.session.choices import Choosing
 from bridge.session.inside import Inside
 from bridge.session.jobs import JobBook
+from bridge.session.listening import Listening
 from bridge.session.models import ModelDesk
 from bridge.session.notices import Notices, Sendable
 from bridge.session.playback import Player
 from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
+from bridge.session.stage import Stage
 from bridge.session.takes import TakeBook
 from bridge.session.transport import MusicalTime
 from engine.host.protocol import Ready
@@ -38,7 +40,9 @@ class Desk:
     models: ModelDesk
     player: Player
     inside: Inside
+    listening: Listening
     time: MusicalTime
+    stage: Stage
     engine_ready: Callable[[], Ready]
     status: Callable[[], tuple[Sendable, ...]]
     quit: Callable[[], None]

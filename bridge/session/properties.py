@@ -33,6 +33,9 @@ class Properties:
     def __iter__(self) -> Iterator[str]:
         return iter(self._reads)
 
+    def __contains__(self, address: object) -> bool:
+        return address in self._reads
+
     def add(self, address: str, read: Read) -> None:
         """There is a property at ``address``; ``read`` gives its values as they are sent."""
         self._reads[address] = read
@@ -58,9 +61,10 @@ class Properties:
 
     def tell_changes(self, before: dict[str, tuple[Sendable, ...]], besides: str = "") -> None:
         """Tell everybody what differs from ``before``, but for the property ``besides``."""
+        twins = {besides, *self._twins.values()}  # (a twin is told with its property)
         for address, values in before.items():
-            if address in (besides, *self._twins.values()):
-                continue  # (a twin is told with its property)
+            if address in twins:
+                continue
             if self.values(address) != values:
                 self.publish(address)
 

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from bridge.osc.addresses import TABLE
-from bridge.osc.addresses.clients import REPLIES
 from bridge.osc.peer import Peer
-from bridge.osc.table import Call, Entry, Role
-from bridge.osc.wire import address_problem
+from bridge.osc.table import Call
 from bridge.session.desk import Desk
-from engine.errors import BadArguments, QueueFull, SegueError
+from engine.errors import QueueFull
 
 MOST_SYNCS = 64
-ANSWERS = (".reply", ".item", ".end")
-
-
-class NoMatch(SegueError):
-    """A pattern that reaches nothing that is told."""
-
-    code, slug = 404, "no_match"
-
-
-def is_told(entry: Entry) -> bool:
-    """Whether an address tells what happens, rather than answers somebody."""
-    return entry.role in (Role.PROPERTY, Role.READOUT) or (
-        entry.role is Role.NOTICE and entry.address not in REPLIES and not entry.address.endswith(ANSWERS)
-    )
 
 
 class ClientHandlers:
@@ -49,22 +32,11 @@ class ClientHandlers:
 
     def listen(self, call: Call, peer: Peer) -> None:
         """Begin or end to tell a client of what a pattern reaches."""
-        pattern, on = str(call.values[0]), bool(call.values[1])
-        problem = address_problem(pattern)
-        if problem:
-            raise BadArguments(f"{call.entry.address}: {problem}")
-        entries = [entry for entry in TABLE.matching(pattern, *Role) if is_told(entry)]
-        if not entries:
-            raise NoMatch(
-                f"nothing that is told matches {pattern}; the nearest address is {TABLE.nearest(pattern)}"
-            )
         desk = self._desk
-        desk.subscribers.listen(peer, [entry.address for entry in entries], on)
-        desk.notices.done(peer, call.request_tag, call.entry.address, len(entries))
-        known = set(desk.properties)
-        for entry in entries if on else ():
-            if entry.address in known:
-                desk.notices.reply(peer, entry.address, *desk.properties.values(entry.address))
+        found = desk.listening.set(peer, str(call.values[0]), bool(call.values[1]))
+        desk.notices.done(peer, call.request_tag, call.entry.address, len(found))
+        if call.values[1]:
+            desk.listening.tell(peer, found)
 
     def refresh(self, call: Call, peer: Peer) -> None:
         """Everything, in bundles."""
