@@ -95,6 +95,18 @@ class NoPrime(SegueError):
     code, slug = 409, "no_prime"
 
 
+class NoTake(SegueError):
+    """A take that is not in the session."""
+
+    code, slug = 404, "no_take"
+
+
+class NoCodes(SegueError):
+    """A take that holds no codes to make finer."""
+
+    code, slug = 409, "no_codes"
+
+
 class NoJob(SegueError):
     """A job that is not queued or running."""
 

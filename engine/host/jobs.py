@@ -76,6 +76,7 @@ def run_request(
     warm: WarmStart | None = None,
     resume: Sequence[str | Path] = (),
     should_stop: Callable[[], bool] = lambda: False,
+    keep: Callable[[], bool] = lambda: False,
     prime: KnownPrime | None = None,
     sampler: Sampler | None = None,
     place: Path | None = None,
@@ -92,13 +93,13 @@ def run_request(
 
     Raises the named errors of reading the prime, of sampling and of writing; OutOfRange for seeds beyond
     2^31 - 1; Cancelled when ``should_stop()`` turns true. The windows of unfinished takes are then on
-    disk; a new take without any leaves nothing behind.
+    disk, with ``keep()`` the beginnings of windows too; a new take without any leaves nothing behind.
     """
     started = time.perf_counter()
     _check_count(request, takes, place)
     places = _resumed_places(model, request, takes, resume)
     job = _Job(
-        model, request, Path(folder), chunk_frames, lanes, on_event, should_stop, sampler, prime, place
+        model, request, Path(folder), chunk_frames, lanes, on_event, should_stop, keep, sampler, prime, place
     )
     complete = {index: take for index, path in places.items() if (take := _complete(path)) is not None}
     made: list[Take] = []
@@ -193,6 +194,7 @@ class _Job:
     lanes: int | None
     on_event: Callable[[JobEvent], None]
     should_stop: Callable[[], bool]
+    keep: Callable[[], bool]
     sampler: Sampler | None
     known: KnownPrime | None
     place: Path | None
@@ -252,11 +254,8 @@ class _Job:
         filing.put(number, event)
 
     def _create(self, index: int, started: float) -> TakeWriter:
-        known = self._prime()
-        overhang = 0
-        if known.start is not None:
-            hops = self.model.config.hops
-            overhang = known.start.prime_tokens * hops[-1] - known.start.seam
+        known, hop = self._prime(), self.model.config.hops[-1]
+        overhang = 0 if known.start is None else known.start.prime_tokens * hop - known.start.seam
         return TakeWriter.create(
             self.root,
             _of_take(self.request, index),
@@ -265,6 +264,8 @@ class _Job:
             started=started,
             place=self.place,
             overhang=overhang,
+            hop=hop,
+            left_out=known.left_out,
             runtime=self.model.runtime,
         )
 
@@ -296,7 +297,13 @@ class _Job:
             return
         from engine.sampling import Making, continue_takes
 
-        making = Making(self.chunk_frames, previews=self.previews, warm=self.warm, groups=_cores(self.model))
+        making = Making(
+            self.chunk_frames,
+            previews=self.previews,
+            warm=self.warm,
+            groups=_cores(self.model),
+            keep=self.keep,
+        )
         yield from continue_takes(
             self.model,
             self.request,
@@ -320,6 +327,6 @@ class _Job:
             if self.request.prime is not None:
                 self.known = KnownPrime(read_prime(self.request.prime, config.rate))
             else:
-                waveform, start = opening(config, self.model.hash, self.request)
-                self.known = KnownPrime(waveform, start=start)
+                found = opening(self.model, self.request)
+                self.known = KnownPrime(found.heard, start=found.start, left_out=found.left_out)
         return self.known

@@ -23,12 +23,14 @@ class KnownPrime:
     """A prime that was read, and perhaps encoded, ahead of the request.
 
     ``codes``: int64 [tokens] of each level for the end of the prime that sampling uses, empty when unknown, or of
-    the upper levels only; ``start``: of a take that goes on from earlier takes, instead of codes.
+    the upper levels only; ``start``: of a take that goes on from earlier takes, instead of codes; ``left_out``: frames
+    that were heard before the waveform begins.
     """
 
     waveform: Waveform
     codes: dict[int, Codes] = field(default_factory=dict)
     start: Start | None = None
+    left_out: int = 0
 
     def codes_for(self, config: ModelConfig, request: Request) -> dict[int, Codes]:
         """The codes, if they are of the span that sampling of ``request`` uses; else none."""

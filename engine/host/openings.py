@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,38 +11,60 @@ from engine.audio import Waveform
 from engine.errors import BadFormat, OutOfRange
 from engine.request import Mode, Request
 from engine.take import Take
-from engine.take.lineage import Ancestor, ancestor
+from engine.take.lineage import Ancestor, Codes, Samples, ancestor
 
 if TYPE_CHECKING:
+    from engine.backends.protocol import Backend
     from engine.sampling import Start
     from engine.store.config import ModelConfig
 
+HEARD_SECONDS = 60.0  # of what a take goes on from that are filed with it: the take before has the rest
 
-def opening(config: ModelConfig, model_hash: str, request: Request) -> tuple[Waveform, Start]:
-    """The audio before the seam (mono, at the model's rate) and the start, of any mode but primed.
+
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """``heard``: the audio before the seam, mono at the model's rate, but for the first ``left_out`` frames of it."""
+
+    heard: Waveform
+    start: Start
+    left_out: int = 0
+
+
+def opening(backend: Backend, request: Request) -> Opening:
+    """What a take of any mode but primed starts from.
 
     Raises NoFile for a parent that is not there, BadFormat for one of another model, without the codes that are
     needed or unfinished, OutOfRange for one that is too short.
     """
-    from engine.sampling import Start
+    from engine.sampling import Start, decode
 
+    config = backend.config
     if request.mode is Mode.ANCESTRAL:
-        return Waveform.of_mono(np.zeros(0, np.float32), config.rate), Start()
+        return Opening(Waveform.of_mono(np.zeros(0, np.float32), config.rate), Start())
     parents = [Take.load(reference.folder) for reference in request.parents]
     for parent in parents:
-        if parent.info.head.model_hash != model_hash:
+        if parent.info.head.model_hash != backend.hash:
             raise BadFormat(
                 f"the take '{parent.folder}' was made with another model; load the model "
                 f"'{parent.info.head.request.model}' it was made with"
             )
-    found = ancestor(parents, [reference.frames for reference in request.parents], config.hops)
+
+    def hear(codes: Codes, level: int, first: int, frames: int, leads: dict[int, Codes]) -> Samples:
+        return decode(backend, codes, level, first, frames, leads)
+
+    kept = [reference.frames for reference in request.parents]
+    found = ancestor(parents, kept, config.hops, hear)
     if request.mode is Mode.CONTINUE:
         return _continued(config, request, found)
     return _same_again(config, request, found)
 
 
-def _continued(config: ModelConfig, request: Request, parent: Ancestor) -> tuple[Waveform, Start]:
-    """The end of the parent's codes that is of use; the prime is all that was heard so far."""
+def _continued(config: ModelConfig, request: Request, parent: Ancestor) -> Opening:
+    """The end of the parent's codes that is of use; the prime is what was heard last.
+
+    Of a parent that was cut short the finer levels may end before the seam; what lacks of them is sampled. Where
+    they have not begun at all, the end of the parent's prime is encoded.
+    """
     from engine.sampling import Start
     from engine.sampling.plan import prime_context
 
@@ -52,18 +75,33 @@ def _continued(config: ModelConfig, request: Request, parent: Ancestor) -> tuple
     codes, leads = {}, {}
     for level in range(request.fidelity.level, config.top + 1):
         scale = hop // config.hops[level]
-        parent.require(level, tokens * scale)
-        codes[level] = parent.codes[level][first * scale : tokens * scale]
+        if parent.whole or level == config.top:
+            parent.require(level, tokens * scale)
+        elif level not in parent.codes and first < parent.prime_tokens:
+            continue
+        known = parent.codes.get(level, np.zeros(0, np.int64))[first * scale : tokens * scale]
+        codes[level] = known[: known.size // scale * scale]
         held = parent.leads.get(level, {}).items()
         leads[level] = {begin - first * scale: lead for begin, lead in held if begin >= first * scale}
+    audio = _end_of_prime(parent, first, hop)
     heard = np.concatenate([parent.prime.mono_samples(), parent.continuation])
     seam = cut - first * hop
-    return Waveform.of_mono(heard, config.rate), Start(
-        tokens - first, seam, heard.size - seam, codes, leads=leads
-    )
+    before = parent.left_out + heard.size - seam
+    start = Start(tokens - first, seam, before, codes, audio, leads)
+    spare = max(0, heard.size - round(HEARD_SECONDS * config.rate))
+    return Opening(Waveform.of_mono(heard[spare:], config.rate), start, parent.left_out + spare)
 
 
-def _same_again(config: ModelConfig, request: Request, parent: Ancestor) -> tuple[Waveform, Start]:
+def _end_of_prime(parent: Ancestor, first: int, hop: int) -> Samples:
+    """The prime's samples from top-level token ``first`` on, float32, whole tokens."""
+    prime = parent.prime.mono_samples()
+    used = min(parent.prime_tokens * hop, parent.seam(hop))
+    own = prime[prime.size - used :] if used else prime[:0]
+    own = own[first * hop :]
+    return np.ascontiguousarray(own[: own.size // hop * hop], dtype=np.float32)
+
+
+def _same_again(config: ModelConfig, request: Request, parent: Ancestor) -> Opening:
     """The parent's prime and its codes, the continuation's included, for upsampling and infill."""
     from engine.sampling import Start
 
@@ -86,7 +124,8 @@ def _same_again(config: ModelConfig, request: Request, parent: Ancestor) -> tupl
     before = prime.size - seam
     used = parent.prime_tokens * hop
     audio = np.concatenate([prime, parent.continuation])[before : before + used]
-    audio = np.pad(audio, (0, used - audio.size))  # a continuation shorter than its first token
-    return parent.prime, Start(
-        parent.prime_tokens, seam, before, codes, audio.astype(np.float32), parent.leads
-    )
+    audio = np.pad(audio, (0, used - audio.size)).astype(
+        np.float32
+    )  # a continuation shorter than its first token
+    start = Start(parent.prime_tokens, seam, parent.left_out + before, codes, audio, parent.leads)
+    return Opening(parent.prime, start, parent.left_out)

@@ -89,6 +89,15 @@ class Ready(Frozen):
     seconds: float
 
 
+class Loading(Frozen):
+    """How far loading a model has come: ``progress`` in [0, 1], ``text`` for people."""
+
+    kind: Literal["loading"] = "loading"
+    model: str
+    progress: Annotated[float, Field(ge=0.0, le=1.0)]
+    text: str
+
+
 class PrimeReady(Frozen):
     """A prime is read and encoded. ``seconds``: length used; ``rate``: the file's own; ``bpm``: estimate or
     None.
@@ -148,11 +157,26 @@ class JobFailed(Frozen):
     message: str
 
 
+class KeptTake(Frozen):
+    """What is left of a take that was cut short, on disk as a partial take: number ``index`` of its job, from 0.
+
+    ``seconds``: audio in its file ``wav``; ``held``: frames that it can be continued from, at the model's rate.
+    """
+
+    index: Annotated[int, Field(ge=0)]
+    folder: str
+    wav: str
+    seed: int
+    seconds: float
+    held: Annotated[int, Field(ge=0)]
+
+
 class JobCancelled(Frozen):
-    """A job ended because it was cancelled."""
+    """A job ended because it was cancelled; ``kept``: what there is of unfinished takes, if it was to be kept."""
 
     kind: Literal["job_cancelled"] = "job_cancelled"
     job: str
+    kept: list[KeptTake] = []
 
 
 class Failed(Frozen):
@@ -174,7 +198,7 @@ class Heartbeat(Frozen):
 
 Command = Annotated[LoadModel | TakePrime | Prepare | Generate | Cancel | Quit, Field(discriminator="kind")]
 Report = Annotated[
-    Ready | PrimeReady | JobState | TakeDone | JobFailed | JobCancelled | Failed | Heartbeat,
+    Ready | Loading | PrimeReady | JobState | TakeDone | JobFailed | JobCancelled | Failed | Heartbeat,
     Field(discriminator="kind"),
 ]
 

@@ -9,16 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from engine.errors import Cancelled, NoFile, SegueError
+from engine.errors import Cancelled, SegueError
 from engine.host import hearing
 from engine.host.failures import named
 from engine.host.feeder import RingFeeder
 from engine.host.jobs import Sampler, run_request
+from engine.host.keeping import kept_take
 from engine.host.primes import PrimeShelf
-from engine.host.protocol import Generate, JobCancelled, JobFailed, JobState, Report, TakeDone
+from engine.host.protocol import Generate, JobCancelled, JobFailed, JobState, KeptTake, Report, TakeDone
 from engine.host.telling import JobEvent, TakeFinished, TakeProgress, TakeStarted
 from engine.ring import Ring
-from engine.take import discard, recover
+from engine.take import discard
 
 if TYPE_CHECKING:
     from engine.backends.protocol import Backend
@@ -90,6 +91,7 @@ class RunningJob:
                 warm=head_start(),
                 resume=self._resumable(),
                 should_stop=self._stop.is_set,
+                keep=lambda: self._keep,
                 prime=None if reference is None else shelf.find(model, reference),
                 sampler=self._sampler,
             )
@@ -172,19 +174,18 @@ class RunningJob:
         if self._abandoned:
             return JobCancelled(job=self.command.job)
         failure: SegueError | None = None
-        for folder in self._growing.values():
+        kept: list[KeptTake] = []
+        for index, folder in sorted(self._growing.items()):
             try:
-                if self._keep:
-                    recover(folder)
+                if self._keep and (take := kept_take(index, folder)) is not None:
+                    kept.append(take)
                 else:
                     discard(folder)
-            except NoFile:
-                log.info("nothing of a take of job %s was worth keeping", self.command.job)
             except SegueError as error:
                 failure = error
-        return (
-            JobCancelled(job=self.command.job) if failure is None else _job_failed(self.command.job, failure)
-        )
+        if failure is not None:
+            return _job_failed(self.command.job, failure)
+        return JobCancelled(job=self.command.job, kept=kept)
 
     def _take_done(self, event: TakeFinished) -> TakeDone:
         heard = {} if self._feeder is None or event.index else self._feeder.heard()

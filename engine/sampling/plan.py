@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.errors import OutOfRange
@@ -181,12 +181,14 @@ def make_plan(
     lowest: int,
     *,
     kept: int | None = None,
+    held: Mapping[int, int] | None = None,
     span: tuple[int, int] | None = None,
     changes: Sequence[int] = (),
 ) -> Plan:
     """The plan of a take. ``prime_tokens`` and ``total_tokens`` count top-level tokens, the prime included in both.
 
-    ``kept``: levels from this one up are known and have no windows. ``span``: top-level tokens ``[from, to)`` that
+    ``kept``: levels from this one up are known and have no windows. ``held``: tokens of a level that are known where
+    they are not all of the prime's; what lacks is sampled. ``span``: top-level tokens ``[from, to)`` that
     are sampled again, at every level, between codes that stay. Nothing outside is sampled, not even the lower
     codes that the conditioner's reach (:func:`upper_reach`) connects with the span: that would change what is
     heard outside it. ``changes``: samples from position 0 at which the style changes; a level changes at its
@@ -194,6 +196,7 @@ def make_plan(
     """
     hops = config.hops
     scale = [hops[config.top] // hop for hop in hops]
+    before = [(held or {}).get(level, prime_tokens * s) for level, s in enumerate(scale)]
     windows: list[Sequence[Window]] = []
     for level, prior in enumerate(config.priors):
         if level < lowest or (kept is not None and level >= kept):
@@ -202,7 +205,7 @@ def make_plan(
         ratio = prior.upper.ratio if prior.upper else None
         settings = sampling.level(level)
         hop = hop_tokens(prior.n_ctx, settings.hop_fraction, ratio)
-        known = 0 if span is not None else prime_tokens * scale[level]
+        known = 0 if span is not None else before[level]
         all_tokens = total_tokens * scale[level]
         if settings.strand is None or ratio is None:
             found = level_windows(level, known, all_tokens, prior.n_ctx, hop, ratio)
@@ -217,7 +220,7 @@ def make_plan(
         windows.append(split_at(found, [_nearest(c, hops[level] * unit) * unit for c in changes]))
     return Plan(
         lowest=lowest,
-        known=tuple(prime_tokens * s for s in scale),
+        known=tuple(before),
         total=tuple(total_tokens * s for s in scale),
         windows=tuple(tuple(level) for level in windows),
     )

@@ -20,7 +20,8 @@ class Start:
     """Position 0 is the beginning of what the model sees of the prime.
 
     ``codes``: int64 from position 0 of the levels that are known, the continuation included where that is known
-    too (upsample, infill). ``prime_tokens``: top-level tokens of the prime. ``seam``: samples from position 0 to
+    too (upsample, infill); below the top they may end early where a take is continued that was cut short: what lacks
+    is sampled. ``prime_tokens``: top-level tokens of the prime. ``seam``: samples from position 0 to
     the beginning of the continuation, at most ``prime_tokens`` hops and less than one hop short of it: a take
     may go on in the middle of a token. ``before``: samples of prime before position 0. ``audio``: float32, the
     prime's samples from position 0 on, ``prime_tokens`` hops, for the levels that have to be encoded. ``leads``:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes
-from engine.errors import BadFormat, OutOfRange
+from engine.errors import BadFormat, Cancelled, OutOfRange
 from engine.events import AudioChunk, Event, LeadCodes, Preview, PrimeEncoded, Progress, WindowDone
 from engine.lyrics import song_lyrics
 from engine.request import Mode, Request
 from engine.sampling.decoding import Beside, Decoder, fades_of, still_beside
 from engine.sampling.infill import choose
+from engine.sampling.loose import Loose
 from engine.sampling.pipeline import Pipeline
 from engine.sampling.plan import Plan, make_plan, span_tokens
 from engine.sampling.pulse import song_pulse
@@ -44,9 +45,24 @@ def plan_of(config: ModelConfig, request: Request, start: Start) -> Plan:
         total,
         request.fidelity.level,
         kept=min(known, default=None),
+        held=_held(config, start),
         span=span,
         changes=[start.seam + change.at_frame for change in request.style_changes],
     )
+
+
+def _held(config: ModelConfig, start: Start) -> dict[int, int]:
+    """Tokens of the prime that are known, or can be encoded, of levels where that is not all of them."""
+    held = {
+        level: start.codes[level].size if level in start.codes else start.audio.size // hop
+        for level, hop in enumerate(config.hops)
+    }
+    top = config.hops[config.top]
+    return {
+        level: tokens
+        for level, tokens in held.items()
+        if tokens < start.prime_tokens * (top // config.hops[level])
+    }
 
 
 def _known_codes(
@@ -66,7 +82,7 @@ def _known_codes(
     for level, codes in known.items():
         if codes.size < plan.known[level]:
             raise BadFormat(f"the known codes of level {level} end before the prime does; encode it again")
-    if not plan.known[plan.lowest]:
+    if not any(plan.known[plan.lowest :]):
         return {level: known.get(level, np.zeros(0, np.int64)) for level in levels}
     top = levels[-1]
     if top not in known:
@@ -79,13 +95,15 @@ class Making:
     """How takes are made, which changes nothing in them: ``chunk_frames``: samples handed on at a time; ``lanes``:
     windows sampled in step; ``previews``: whether the first take's coarser levels are handed on too; ``warm``: the
     first window as :func:`warm_start` begun it; ``groups``: takes are shared out into so many groups that are sampled
-    at the same time, each in lanes of its own, as a processor with as many cores likes it."""
+    at the same time, each in lanes of its own, as a processor with as many cores likes it; ``keep``: asked when the
+    takes are called off, whether what was sampled of unfinished windows is to be told, too."""
 
     chunk_frames: int = 4096
     lanes: int = LANES
     previews: bool = False
     warm: WarmStart | None = None
     groups: int = 1
+    keep: Callable[[], bool] = lambda: False
 
     def check(self) -> None:
         """Raise OutOfRange for what cannot be done."""
@@ -167,7 +185,7 @@ def continue_takes(
         yield from scheduler.kept_first(chosen[first : first + share])
         schedulers.append(scheduler)
         outlets += _outlets(scheduler, request, start, making, beside)
-    yield from _sampled(schedulers, outlets, steps, should_stop)
+    yield from _sampled(schedulers, outlets, steps, making.keep, should_stop)
 
 
 def _outlets(
@@ -251,27 +269,41 @@ def _sampled(
     schedulers: Sequence[Scheduler],
     outlets: Sequence[_Outlet],
     steps: int,
+    keep: Callable[[], bool],
     should_stop: Callable[[], bool],
 ) -> Iterator[tuple[int, Event]]:
-    """Everything that sampling and decoding give; ``steps``: token steps that were made before."""
+    """Everything that sampling and decoding give; ``steps``: token steps that were made before.
+
+    When it is called off and to be kept, what is sampled of windows that were cut short comes last.
+    """
     for outlet in outlets:
         yield from outlet.ready()
     fractions = [0.0] * len(schedulers)
-    with Pipeline(schedulers, should_stop) as pipeline:
-        for report in pipeline.reports():
-            yield from report
-            for outlet in outlets:
-                yield from outlet.ready()
-            for number, scheduler in enumerate(schedulers):
-                done = (scheduler.steps_done + steps) / max(1, scheduler.plan.steps + steps)
-                fractions[number] = max(fractions[number], done)  # levels are not looked at all at once
-                levels = scheduler.levels.items()
-                progress = Progress(
-                    fractions[number],
-                    {level: state.steps for level, state in levels},
-                    {level: state.seconds / len(scheduler.takes) for level, state in levels},
-                )
-                yield from ((take, progress) for take in scheduler.numbers)
+    loose = Loose(schedulers)
+    try:
+        with Pipeline(schedulers, should_stop) as pipeline:
+            for report in pipeline.reports():
+                yield from loose.seen(report)
+                for outlet in outlets:
+                    yield from outlet.ready()
+                for number, scheduler in enumerate(schedulers):
+                    done = (scheduler.steps_done + steps) / max(1, scheduler.plan.steps + steps)
+                    fractions[number] = max(fractions[number], done)  # levels are not looked at all at once
+                    yield from _progress(scheduler, fractions[number])
+    except Cancelled:
+        if keep():
+            yield from loose.ends()
+        raise
+
+
+def _progress(scheduler: Scheduler, fraction: float) -> Iterator[tuple[int, Progress]]:
+    levels = scheduler.levels.items()
+    progress = Progress(
+        fraction,
+        {level: state.steps for level, state in levels},
+        {level: state.seconds / len(scheduler.takes) for level, state in levels},
+    )
+    yield from ((take, progress) for take in scheduler.numbers)
 
 
 def _setting(config: ModelConfig, request: Request, prime: NDArray[np.float32], start: Start) -> Setting:

@@ -35,8 +35,8 @@ def close_take(folder: Path, head: TakeHead, growth: Growth, state: Literal["com
     audio = audio[: head.request.frames].astype(np.float32)
     codes = growth.all_codes()
     write_durably(folder / CODES, codes_to_bytes(codes, growth.prime_tokens))
-    if growth.leads:
-        write_durably(folder / LEADS, leads_to_bytes(growth.leads))
+    if leads := growth.settled_leads():
+        write_durably(folder / LEADS, leads_to_bytes(leads))
     clipped = write_wav24(folder / CONTINUATION, audio, head.rate)
     peak = float(np.max(np.abs(audio), initial=0.0))
     rms = math.sqrt(float(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0

@@ -33,13 +33,14 @@ sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 class Kind(IntEnum):
     """What a record says. RUN: the take was opened; PRIME: ``index`` counts the levels still to come; KEPT: codes
-    that an earlier take gave."""
+    that an earlier take gave; LEAD: codes that stand beside those of the level (:class:`engine.events.LeadCodes`)."""
 
     PRIME = 0
     WINDOW = 1
     AUDIO = 2
     RUN = 3
     KEPT = 4
+    LEAD = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,13 +122,17 @@ class Journal:
             os.close(self._descriptor)
             raise
 
-    def append(self, record: Record) -> None:
-        """Writes one record and waits until it is on disk; nothing of it remains when that fails."""
+    def append(self, record: Record, *, sync: bool = True) -> None:
+        """Writes one record and waits until it is on disk; nothing of it remains when that fails.
+
+        ``sync`` False: a power cut may cost it, and nothing more, until the next record is written.
+        """
         data = memoryview(record.to_bytes())
         with writing(self.path):
             try:
                 _write_all(self._descriptor, data, self._size)
-                sync_data(self._descriptor)
+                if sync:
+                    sync_data(self._descriptor)
             except OSError:
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._descriptor, self._size)

@@ -27,7 +27,7 @@ class Growth:
     elapsed: float = 0.0
     first_audio_ms: float = math.nan
     first_final_ms: float = math.nan  # not in the journal: known of takes made in one run
-    leads: Leads = field(default_factory=dict)  # not in the journal: sampled again when a take is resumed
+    leads: Leads = field(default_factory=dict)
     _pieces: dict[int, list[NDArray[np.int64]]] = field(default_factory=dict)
 
     @classmethod
@@ -55,6 +55,8 @@ class Growth:
                 self.plan.append(
                     PlannedWindow(level=record.level, start=start, tokens=fresh.size, seconds=record.seconds)
                 )
+        elif record.kind is Kind.LEAD:
+            self.leads.setdefault(record.level, {})[record.start] = record.codes
         self.audio_frames = max(self.audio_frames, record.audio_frames)
         self.elapsed = max(self.elapsed, record.elapsed)
         self.first_audio_ms = record.first_audio_ms
@@ -70,6 +72,14 @@ class Growth:
     def all_codes(self) -> dict[int, NDArray[np.int64]]:
         """:meth:`codes` of every level that has some."""
         return {level: self.codes(level) for level in sorted(self._pieces)}
+
+    def settled_leads(self) -> Leads:
+        """The leads that a code of their own window follows, by level: the others lead nowhere yet."""
+        kept = {
+            level: {start: lead for start, lead in own.items() if start + lead.size < self.tokens(level)}
+            for level, own in self.leads.items()
+        }
+        return {level: own for level, own in kept.items() if own}
 
     def fresh_tokens(self, level: int, start: int, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """The part of a window that is not known yet: int64 [tokens], possibly empty.

@@ -28,8 +28,10 @@ class TakeHead(Frozen):
     """What is known before sampling starts. ``rate`` in Hz, ``prime_frames`` at that rate, ``created`` ISO
     8601; ``parent``: folder name of the take that this one goes on from; ``overhang``: samples of the
     continuation that the prime's last top-level token covers, above 0 where a take goes on in the middle of one;
-    ``runtime``: what computes the model (:attr:`engine.backends.protocol.Backend.runtime`): the same request
-    gives the same samples on the same one. "" where that is unknown.
+    ``hop``: samples per top-level token, 0 where that is unknown; ``left_out``: frames that were heard before those
+    of the prime's file; ``runtime``: what computes the model
+    (:attr:`engine.backends.protocol.Backend.runtime`): the same request gives the same samples on the same one. ""
+    where that is unknown.
     """
 
     schema_version: int = 2
@@ -43,6 +45,8 @@ class TakeHead(Frozen):
     created: str
     parent: str | None = None
     overhang: Annotated[int, Field(ge=0)] = 0
+    hop: Annotated[int, Field(ge=0)] = 0
+    left_out: Annotated[int, Field(ge=0)] = 0
     runtime: str = ""
 
 
@@ -108,6 +112,17 @@ class TakeInfo(Frozen):
     def seconds(self) -> float:
         """Length of the continuation in seconds."""
         return self.frames / self.head.rate
+
+    @property
+    def held(self) -> int:
+        """Frames of the continuation that can be gone on from: as far as the top level was sampled.
+
+        More than ``frames`` of a take that was cut short before its finer levels had followed.
+        """
+        top = max(self.tokens, default=0)
+        made = self.tokens.get(top, 0) - self.prime_tokens.get(top, 0)
+        reach = made * self.head.hop + self.head.overhang if self.state == "partial" and top == 2 else 0
+        return max(self.frames, min(self.head.request.frames, reach))
 
 
 @dataclass(frozen=True)

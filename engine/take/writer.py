@@ -67,13 +67,16 @@ class TakeWriter:
         started: float | None = None,
         place: Path | None = None,
         overhang: int = 0,
+        hop: int = 0,
+        left_out: int = 0,
         runtime: str = "",
     ) -> TakeWriter:
         """A new take in a folder of its own under ``root`` (made when missing), or in the folder ``place``.
 
         ``prime``: one channel at the model's rate, as read by :func:`engine.audio.read_prime`, empty for a take
         from nothing; ``started``: ``time.perf_counter()`` at the beginning of the work, now when None;
-        ``overhang`` and ``runtime``: see :class:`TakeHead`. Raises :class:`Busy` when there is a take in ``place``.
+        ``overhang``, ``hop``, ``left_out`` and ``runtime``: see :class:`TakeHead`. Raises :class:`Busy` when there is a
+        take in ``place``.
         """
         now = datetime.now().astimezone()
         folder = _new_folder(Path(root), now) if place is None else _empty_place(place)
@@ -89,6 +92,8 @@ class TakeWriter:
             created=now.isoformat(timespec="seconds"),
             parent=Path(request.parents[-1].folder).name if request.parents else None,
             overhang=overhang,
+            hop=hop,
+            left_out=left_out,
             runtime=runtime,
         )
         try:
@@ -142,7 +147,8 @@ class TakeWriter:
                 else:
                     self._append(Kind.KEPT, event.level, 0, start, codes)
         elif isinstance(event, LeadCodes):
-            self._growth.leads.setdefault(event.level, {})[event.start] = event.codes
+            if event.start not in self._growth.leads.get(event.level, {}):
+                self._append(Kind.LEAD, event.level, 0, event.start, event.codes, sync=False)
         elif isinstance(event, AudioChunk):
             self._chunk(event)
 
@@ -202,6 +208,8 @@ class TakeWriter:
         start: int = 0,
         codes: NDArray[np.int64] = _NONE,
         seconds: float = 0.0,
+        *,
+        sync: bool = True,
     ) -> None:
         record = Record(
             kind,
@@ -214,7 +222,7 @@ class TakeWriter:
             self._elapsed(),
             self._growth.first_audio_ms,
         )
-        self._journal.append(record)
+        self._journal.append(record, sync=sync)
         self._growth.add(record)
 
     def _elapsed(self, at: float | None = None) -> float:

@@ -172,10 +172,14 @@ def test_cancel_can_keep_what_was_made(served: Engine, tiny_model: Path, riff: P
     served.send(generate(tiny_model, riff, tmp_path, job="long", seconds=LONG_SECONDS))
     served.wait_for(JobState, lambda state: state.audio_frames > RATE // 4)
     served.send(Cancel(job="long", keep=True))
-    assert served.terminal() == JobCancelled(job="long")
+    ended = served.terminal()
+    assert isinstance(ended, JobCancelled)
     (folder,) = tmp_path.iterdir()
     take = Take.load(folder)
     assert take.info.state == "partial" and take.audio().seconds > 0.2
+    (kept,) = ended.kept
+    assert (kept.index, kept.folder, kept.seed) == (0, str(folder), 7) and Path(kept.wav).is_file()
+    assert kept.seconds == take.audio().seconds and kept.held >= take.audio().frames
 
 
 def test_a_job_that_waits_can_be_cancelled(served: Engine, tiny_model: Path, riff: Path, tmp_path: Path):
