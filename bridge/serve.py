@@ -101,7 +101,8 @@ def _status_block(session: Session, ready: Ready) -> Panel:
     host, port = session.address
     known = f"{len(ready.genres) - 1} genres, {len(ready.artists) - 1} artists"
     rows = {
-        "OSC": f"{host}:{port} (UDP); try: oscsend {host} {port} /segue/test",
+        "OSC": f"{host}:{port} (UDP and TCP); try: oscsend {host} {port} /segue/test",
+        "OSCQuery": _query_line(session),
         "model": f"{ready.model}, {ready.rate} Hz, {known}, loaded in {ready.seconds:.1f} s",
         "sound": _sound_line(session),
         "takes": str(session.takes),
@@ -111,6 +112,11 @@ def _status_block(session: Session, ready: Ready) -> Panel:
     for name, value in rows.items():
         table.add_row(f"[bold]{name}[/bold]", value)
     return Panel(table, title="Segue", expand=False)
+
+
+def _query_line(session: Session) -> str:
+    address, announcement = session.query.address, session.query.announcement
+    return "off" if address is None else f"http://{address[0]}:{address[1]}, {announcement.sentence}"
 
 
 def _sound_line(session: Session) -> str:

@@ -16,6 +16,7 @@ from bridge.cli.options import backend_option, chosen_backend, chosen_device, de
 from bridge.cli.version import version
 from bridge.once import Errand, style_of_riff
 from bridge.osc.addresses import DEFAULT_PORT
+from bridge.query.server import DEFAULT_PORT as QUERY_PORT
 from bridge.serve import run
 from bridge.session.core import SessionSetup
 from bridge.session.sound import SoundSetup
@@ -28,7 +29,15 @@ PIPED_COLUMNS = 240  # paths stay whole where nobody sees a terminal
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="UDP port for OSC; 0 takes a free one.")
+@click.option(
+    "--port", default=DEFAULT_PORT, show_default=True, help="Port for OSC, UDP and TCP; 0: a free one."
+)
+@click.option(
+    "--query-port",
+    default=str(QUERY_PORT),
+    show_default=True,
+    help="Port for OSCQuery; 0: a free one, or none.",
+)
 @click.option("--device", default=None, help="Sound output: part of a device's name, file:PATH, or none.")
 @click.option("--model", default="starter", show_default=True, help="Model, by name or folder.")
 @backend_option
@@ -48,6 +57,7 @@ PIPED_COLUMNS = 240  # paths stay whole where nobody sees a terminal
 def serve(
     host: str,
     port: int,
+    query_port: str,
     device: str | None,
     model: str,
     takes: Path | None,
@@ -72,8 +82,21 @@ def serve(
         sound=SoundSetup(device, folder / f"playback_{datetime.now():%Y-%m-%d_%H%M%S}.wav"),
         roots=tuple(root.expanduser().resolve() for root in allow),
         version=(number, commit.strip("()")),
+        query_port=_query_port(query_port),
+        announce=query_port != "none",
     )
     run(setup, console, errand)
+
+
+def _query_port(asked: str) -> int | None:
+    """None for "none". Raises :class:`OutOfRange`."""
+    if asked == "none":
+        return None
+    if not (asked.isascii() and asked.isdecimal() and int(asked) <= 65535):
+        raise OutOfRange(
+            f"the port of OSCQuery is {asked}; it must be from 1 to 65535, 0 for a free one, or none"
+        )
+    return int(asked)
 
 
 def _errand(riff: Path | None) -> Errand:

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bridge.audio.reports import Opened, Stats
 from bridge.osc.addresses import TABLE
 from bridge.osc.endpoint import Address, OscEndpoint
 from bridge.osc.subscribers import Subscribers
@@ -73,9 +74,23 @@ class Session:
         self._notices = Notices(self.endpoint, self._subscribers)
         self.engine = EngineClient(setup.engine, self._engine_says, self._engine_state)
         self.sound = Sound(
-            setup.sound, SoundEvents(self._sound_finished, self._sound_unplayable, self._tell_people)
+            setup.sound,
+            SoundEvents(
+                self._sound_finished,
+                self._sound_unplayable,
+                self._tell_people,
+                playing=lambda p: self._player.began(p.label or p.ring, p.frame, p.stream_frame, p.late_frames),
+                stopped=lambda report: self._player.stopped(report.label or report.ring),
+                stats=self._sound_stats,
+                opened=self._sound_opened,
+            ),
         )
-        self._player = Player(self.sound, self._notices, self._changed)
+        self._properties = Properties(self._notices)
+        self._time = MusicalTime(self._notices, self._properties, self._tell_people, source=setup.stage.clock)
+        self._time.show_grid(lambda: self._choosing.now.quantum)
+        self._player = Player(
+            self.sound, self._notices, self._changed, self._time, lambda: self._choosing.now.quantum
+        )
         self._primes = PrimeDesk(self.engine.send, self._notices, self._advance)
         self._aside = Aside(self._tell_people)
         self._takes = TakeBook(self._notices)
@@ -89,7 +104,6 @@ class Session:
             takes_folder=str(setup.takes),
             on_change=self._changed,
         )
-        self._properties = Properties(self._notices)
         self._models = ModelDesk(
             self.engine,
             self._notices,
@@ -99,8 +113,6 @@ class Session:
             self._model_changes,
         )
         self._choosing = Choosing(self._properties, self._prepare)
-        self._time = MusicalTime(self._notices, self._properties, self._tell_people, source=setup.stage.clock)
-        self._time.show_grid(lambda: self._choosing.now.quantum)
         self._stage = Stage(
             setup.stage,
             notices=self._notices,
@@ -110,8 +122,8 @@ class Session:
             engine_ready=self._engine_ready,
             tell=self._tell_people,
         )
-        self._handlers = handlers_of(self._desk())
         self._listening = Listening(self._notices, self._subscribers, self._properties)
+        self._handlers = handlers_of(self._desk())
         self.query = QueryService(
             self._properties, self._listening, self.endpoint.intake, self._subscribers.gone
         )
@@ -292,6 +304,15 @@ class Session:
 
     def _sound_unplayable(self, ring: str) -> None:
         self._player.unplayable(ring)
+
+    def _sound_stats(self, stats: Stats) -> None:
+        if stats.dac_ns:
+            self._time.output_heard(self.sound.rate, stats.frame, stats.dac_ns)
+
+    def _sound_opened(self, opened: Opened) -> None:
+        self._time.output_lost()
+        if opened.dac_ns:
+            self._time.output_heard(opened.rate, opened.frame, opened.dac_ns)
 
     def _sound_finished(self, ring: str, frames: int, underruns: int) -> None:
         self._player.finished(ring, frames, underruns)
