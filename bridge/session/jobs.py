@@ -7,15 +7,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from pydantic import ValidationError
 
 from bridge.osc.endpoint import Peer
+from bridge.session.aside import Aside
 from bridge.session.notices import Notices
-from bridge.session.primes import Prime
-from bridge.session.settings import Settings, build_request
+from bridge.session.sources import Source
+from bridge.session.takes import TakeBook
 from engine.errors import NoJob, NotReady, OutOfRange, QueueFull, SegueError
+from engine.host.keeping import kept_take
 from engine.host.protocol import (
     Cancel,
     Command,
@@ -23,11 +26,12 @@ from engine.host.protocol import (
     JobCancelled,
     JobFailed,
     JobState,
+    KeptTake,
     Prepare,
     Ready,
     TakeDone,
 )
-from engine.request import Request, Style
+from engine.request import Request
 
 ADDRESS = "/segue/generate"
 MAX_JOBS = 16
@@ -52,25 +56,29 @@ class Playback(Protocol):
 
 @dataclass
 class Job:
-    """One accepted ``/segue/generate``: a snapshot of what was set then, and how far it has come."""
+    """An accepted wish for takes, asked for at ``address``: where its request comes from, and how far it has come."""
 
     id: str
-    settings: Settings
-    seconds: float | None
-    style: Style
-    prime: Prime
+    source: Source
     requester: Peer
     request_tag: str
-    lyrics: str = ""
+    address: str = ADDRESS
     phase: str = "queued"
     progress: float = 0.0
     eta_seconds: float = 0.0
     request: Request | None = None
+    rate: int = 0
+    keep: bool = False  # what there is of it when it is cancelled
     takes_done: int = 0
     takes_before: int = 0  # made when the engine was last given this job
     folders: dict[int, str] = field(default_factory=dict)  # where unfinished takes grow, by number from 0
     deaths: int = 0
     noticed_at: float = field(default=0.0, repr=False)
+
+    @property
+    def takes(self) -> int:
+        """How many are made."""
+        return self.source.takes
 
 
 class JobBook:
@@ -86,6 +94,8 @@ class JobBook:
         engine_ready: Callable[[], Ready | None],
         playback: Playback,
         notices: Notices,
+        takes: TakeBook,
+        aside: Aside,
         takes_folder: str,
         on_change: Callable[[], None],
     ) -> None:
@@ -95,10 +105,11 @@ class JobBook:
         self._engine_ready = engine_ready
         self._playback = playback
         self._notices = notices
+        self._takes = takes
+        self._aside = aside
         self._takes_folder = takes_folder
         self._on_change = on_change
         self._jobs = 0
-        self._takes = 0
 
     @property
     def waiting(self) -> int:
@@ -112,63 +123,39 @@ class JobBook:
         self._jobs += 1
         return f"J{self._jobs}"
 
-    def add(self, job: Job) -> None:
-        """Queue a job and run it when its turn comes."""
-        self._queue.append(job)
+    def add(self, job: Job, *, first: bool = False) -> None:
+        """Queue a job, ``first`` before those that wait, and run it when its turn comes."""
+        (self._queue.appendleft if first else self._queue.append)(job)
         self._announce(job)
         self.advance()
 
-    def prepare(self, settings: Settings, prime: Prime | None, style: Style, lyrics: str) -> None:
+    def prepare(self, source: Source) -> None:
         """Tell the engine what the next job will probably be, so that it can begin; what is wrong is said later."""
         ready = self._engine_ready()
-        if ready is None or prime is None or not prime.settled.is_set() or prime.error is not None:
-            return
         with contextlib.suppress(ValidationError, SegueError):
-            request = build_request(
-                settings,
-                model=ready.model,
-                rate=ready.rate,
-                prime=prime.ref,
-                bpm=prime.bpm,
-                style=style,
-                seconds=None,
-                lyrics=lyrics,
-            )
-            self._send(Prepare(request=request, takes=settings.takes))
+            if ready is not None and (request := source.request(ready)) is not None:
+                self._send(Prepare(request=request, takes=source.takes))
 
     def advance(self) -> None:
-        """Start the next job if the engine is free, ready, and the job's prime is read."""
+        """Start the next job if the engine is free and ready, and what the job goes on from is there."""
         ready = self._engine_ready()
-        while (
-            self.running is None
-            and ready is not None
-            and self._queue
-            and self._queue[0].prime.settled.is_set()
-        ):
-            job = self._queue.popleft()
+        while self.running is None and ready is not None and self._queue:
+            job = self._queue[0]
             try:
+                job.request = job.source.request(ready)
+                if job.request is None:
+                    break
+                self._queue.popleft()
                 self._start(job, ready)
-            except ValidationError as error:
-                self._fail(job, OutOfRange(error.errors()[0]["msg"].removeprefix("Value error, ")))
-            except SegueError as error:
-                self._fail(job, error)
+            except (ValidationError, SegueError) as error:
+                if self._queue and self._queue[0] is job:
+                    self._queue.popleft()
+                self._fail(job, _named(error))
         self._on_change()
 
     def _start(self, job: Job, ready: Ready) -> None:
-        if job.prime.error is not None:
-            raise job.prime.error
-        job.request = build_request(
-            job.settings,
-            model=ready.model,
-            rate=ready.rate,
-            prime=job.prime.ref,
-            bpm=job.prime.bpm,
-            style=job.style,
-            seconds=job.seconds,
-            lyrics=job.lyrics,
-        )
         self.running = job
-        job.phase = "running"
+        job.phase, job.rate = "running", ready.rate
         self._send_generate(job, ready.rate)
         self._announce(job)
 
@@ -179,14 +166,14 @@ class JobBook:
         job.takes_before = job.takes_done
         ring, given = None, 0
         if job.takes_done == 0:
-            kind = f"{request.fidelity} x {job.settings.takes}"
+            kind = f"{request.fidelity} x {job.takes}"
             ring = self._playback.open(job.id, request.frames, rate, kind)
             given = self._playback.written(job.id)
         self._send(
             Generate(
                 job=job.id,
                 request=request,
-                takes=job.settings.takes - job.takes_done,
+                takes=job.takes - job.takes_done,
                 folder=self._takes_folder,
                 ring=ring,
                 ring_from=given,
@@ -200,7 +187,7 @@ class JobBook:
         if job is None or ready is None:
             self.advance()
         elif job.phase == "cancelling":
-            self._end(job, "cancelled")
+            self._end_of_cancelled(job)
         elif job.deaths >= MOST_DEATHS:
             self._fail(
                 job,
@@ -221,10 +208,11 @@ class JobBook:
         for job in jobs:
             self._fail(job, error)
 
-    def cancel(self, job_id: str | None) -> str:
+    def cancel(self, job_id: str | None, *, keep: bool = False) -> str:
         """Cancel a job, or without a name the running or else the next one; returns its name.
 
-        Raises :class:`NoJob`.
+        ``keep``: what was made of it becomes a partial take, which is announced before the job's end. Raises
+        :class:`NoJob`.
         """
         candidates = [
             job for job in (self.running, *self._queue) if job is not None and job_id in (None, job.id)
@@ -238,13 +226,44 @@ class JobBook:
             self._queue.remove(job)
             self._end(job, "cancelled")
             return job.id
-        job.phase = "cancelling"
-        self._playback.drop(job.id)
+        job.phase, job.keep = "cancelling", keep
+        if not keep:
+            self._playback.drop(job.id)
         try:
-            self._send(Cancel(job=job.id))
+            self._send(Cancel(job=job.id, keep=keep))
         except NotReady:  # it died with the job: nothing is left to stop
-            self._end(job, "cancelled")
+            self._end_of_cancelled(job)
         return job.id
+
+    def _end_of_cancelled(self, job: Job) -> None:
+        """A job was being cancelled when its engine died."""
+        if not job.keep:
+            self._end(job, "cancelled")
+            return
+        folders = sorted(job.folders.items())
+
+        def rescue() -> list[KeptTake]:
+            return [take for index, folder in folders if (take := kept_take(index, Path(folder))) is not None]
+
+        self._aside.run(rescue, lambda kept: self._cancelled(job, kept), lambda error: self._fail(job, error))
+
+    def _cancelled(self, job: Job, kept: list[KeptTake]) -> None:
+        """A job is at its end; what was kept of it is told first."""
+        assert job.request is not None
+        for take in kept:
+            self._takes.add(
+                folder=take.folder,
+                wav=take.wav,
+                request=job.request.model_copy(update={"seed": take.seed}),
+                rate=job.rate,
+                frames=round(take.seconds * job.rate),
+                held=take.held,
+                state="partial",
+                job=job.id,
+                index=job.takes_before + take.index,
+                also=job.requester,
+            )
+        self._end(job, "cancelled")
 
     def report(self, report: JobState | TakeDone | JobFailed | JobCancelled) -> None:
         """What the engine says about the running job; reports about jobs that have ended are ignored."""
@@ -258,12 +277,12 @@ class JobBook:
         elif isinstance(report, JobFailed) and job.phase != "cancelling":
             self._fail(job, SegueError(report.message, code=report.code, slug=report.slug))
         else:  # (a job may also fail of its cancelling: its ring is taken away before the engine has found it)
-            self._end(job, "cancelled")
+            self._cancelled(job, report.kept if isinstance(report, JobCancelled) else [])
 
     def _progress(self, job: Job, report: JobState) -> None:
         if report.take_folder:
             job.folders[job.takes_before + report.take_index] = report.take_folder
-        takes = job.settings.takes
+        takes = job.takes
         progress = (job.takes_before + report.progress * (takes - job.takes_before)) / takes
         if progress > job.progress:  # (an engine that takes a job over begins its reports at 0)
             job.progress, job.deaths = progress, 0
@@ -279,17 +298,22 @@ class JobBook:
     def _take_done(self, job: Job, report: TakeDone) -> None:
         assert job.request is not None
         job.folders.pop(job.takes_done, None)
+        self._takes.add(
+            folder=report.folder,
+            wav=report.wav,
+            request=job.request.model_copy(update={"seed": report.seed}),
+            rate=job.rate,
+            frames=round(report.seconds * job.rate),
+            job=job.id,
+            index=job.takes_done,
+            also=job.requester,
+        )
         job.takes_done += 1  # takes are completed in their order
-        self._takes += 1
-        name = report.folder.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
-        bpm = float(job.request.bpm or 0.0)
-        values = (self._takes, name, "", float(report.seconds), bpm, report.seed, 0, "done", report.wav)
-        self._notices.publish("/segue/take", *values, also=job.requester)
         if report.last:
             self._end(job, "done")
 
     def _fail(self, job: Job, error: SegueError) -> None:
-        self._notices.fail(job.requester, job.request_tag, ADDRESS, error)
+        self._notices.fail(job.requester, job.request_tag, job.address, error)
         self._end(job, "failed")
 
     def _end(self, job: Job, phase: str) -> None:
@@ -299,7 +323,7 @@ class JobBook:
         job.eta_seconds = 0.0
         if phase == "done":
             job.progress = 1.0
-        else:
+        elif not job.keep:
             self._playback.drop(job.id)
         if self.running is job:
             self.running = None
@@ -321,3 +345,9 @@ class JobBook:
                 self._notices.reply(
                     peer, "/segue/job", job.id, phase, float(job.progress), float(job.eta_seconds)
                 )
+
+
+def _named(error: ValidationError | SegueError) -> SegueError:
+    if isinstance(error, SegueError):
+        return error
+    return OutOfRange(error.errors()[0]["msg"].removeprefix("Value error, "))

@@ -22,10 +22,12 @@ from engine.request import (
     Fidelity,
     Frozen,
     LevelSampling,
+    Mode,
     PrimeRef,
     Request,
     Sampling,
     Style,
+    TakeRef,
     frames_of_bars,
 )
 
@@ -57,6 +59,8 @@ class Settings(Frozen):
     seed_lock: int = 0
     fidelity: str = str(Fidelity.FULL)
     bars_asked: bool = False
+    levels: Sampling = Sampling()  # as the preset has it; the parameters above come before its top level
+    usual_bpm: float = 0.0  # the preset's own, where no tempo is known
 
     def with_value(self, name: str, value: int | float | str) -> Settings:
         """A copy with one parameter set and those that follow from it. Raises :class:`OutOfRange`."""
@@ -81,7 +85,7 @@ class Settings(Frozen):
 
     def sampling(self) -> Sampling:
         """Sampling of the three levels."""
-        usual = Sampling()
+        usual = self.levels
         top = LevelSampling(
             temperature=self.temperature,
             top_k=self.top_k or None,
@@ -142,13 +146,14 @@ def build_request(
     *,
     model: str,
     rate: int,
-    prime: PrimeRef,
+    origin: PrimeRef | TakeRef,
     bpm: float | None,
     style: Style,
     seconds: float | None,
     lyrics: str = "",
 ) -> Request:
-    """The request of a job. ``bpm``: tempo of the prime or None; ``seconds``: length given with the verb itself.
+    """The request of a job that continues ``origin``. ``bpm``: its tempo or None; ``seconds``: length given with the
+    verb itself.
 
     Raises :class:`OutOfRange`.
     """
@@ -157,12 +162,15 @@ def build_request(
         raise OutOfRange(
             f"the seed is {settings.seed}; for {settings.takes} takes it can be at most {highest}"
         )
-    tempo = tempo_of(prime.path, settings.bpm or None, bpm)
+    prime = origin if isinstance(origin, PrimeRef) else None
+    tempo = tempo_of(prime.path if prime else "", settings.bpm or None, bpm) or settings.usual_bpm or None
     asked_bars = settings.bars if settings.bars_asked else None
     length = length_of(seconds or settings.seconds or None, asked_bars, tempo, rate)
     return Request(
         model=model,
+        mode=Mode.CONTINUE if prime is None else Mode.PRIMED,
         prime=prime,
+        parents=() if isinstance(origin, PrimeRef) else (origin,),
         style=style,
         lyrics=lyrics,
         frames=length.frames,

@@ -18,3 +18,8 @@ def whole(name: str, low: int, high: int, unit: str = "", optional: bool = False
 def text(name: str, optional: bool = False, choices: tuple[str, ...] = ()) -> Argument:
     """A text, one of ``choices`` if there are any."""
     return Argument(name, Kind.TEXT, choices=choices, optional=optional)
+
+
+def take_id() -> Argument:
+    """A take by its number or its name."""
+    return Argument("id", Kind.TEXT, number_too=True)

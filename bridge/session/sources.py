@@ -1,0 +1,135 @@
+"""What a job makes: the one place where a session's requests are built, of a prime or of an earlier take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.session.choices import Choices
+from bridge.session.primes import Prime
+from bridge.session.settings import Settings, build_request
+from bridge.session.takes import TakeEntry
+from engine.errors import NoCodes, OutOfRange
+from engine.host.protocol import Ready
+from engine.request import Fidelity, Mode, PrimeRef, Request, Style, TakeRef
+
+
+class Source(Protocol):
+    """Where a job's request comes from, and how many takes are made of it."""
+
+    @property
+    def takes(self) -> int:
+        """With the request's seed, and those that follow."""
+
+    def request(self, ready: Ready) -> Request | None:
+        """The request of the job's first take; None while it cannot be known yet. Raises a named error."""
+
+
+@dataclass(frozen=True)
+class FromPrime:
+    """A prime, continued as was chosen. ``seconds``: length given with the verb itself."""
+
+    prime: Prime
+    settings: Settings
+    style: Style
+    lyrics: str = ""
+    seconds: float | None = None
+
+    @property
+    def takes(self) -> int:
+        """As was set."""
+        return self.settings.takes
+
+    def request(self, ready: Ready) -> Request | None:
+        """The request, once the prime is read."""
+        if not self.prime.settled.is_set():
+            return None
+        if self.prime.error is not None:
+            raise self.prime.error
+        return build_request(
+            self.settings,
+            model=ready.model,
+            rate=ready.rate,
+            origin=self.prime.ref,
+            bpm=self.prime.bpm,
+            style=self.style,
+            seconds=self.seconds,
+            lyrics=self.lyrics,
+        )
+
+
+def from_prime(prime: Prime, chosen: Choices, seconds: float | None = None) -> FromPrime:
+    """A prime, continued as is chosen now."""
+    return FromPrime(prime, chosen.settings, chosen.style.style, chosen.lyrics.text, seconds)
+
+
+@dataclass(frozen=True)
+class FromTake:
+    """An earlier take and what is made of it; ``find`` may not know it yet, or raise that there will be none."""
+
+    find: Callable[[], TakeEntry | None]
+    make: Callable[[TakeEntry, Ready], Request]
+    takes: int = 1
+
+    def request(self, ready: Ready) -> Request | None:
+        """The request, once the take is there."""
+        take = self.find()
+        return None if take is None else self.make(take, ready)
+
+
+def continued(
+    take: TakeEntry,
+    ready: Ready,
+    chosen: Choices,
+    *,
+    seconds: float | None = None,
+    frames: int | None = None,
+) -> Request:
+    """``take`` continued as is chosen, from sample ``frames`` of it on, or from its end.
+
+    Raises :class:`OutOfRange` for more than there is of it.
+    """
+    if frames is not None and not 1 <= frames <= take.held:
+        raise OutOfRange(
+            f"the take {take.name} can be continued from 0 to {take.held / take.rate:.2f} s of it, "
+            f"not from {frames / take.rate:.2f} s"
+        )
+    request = build_request(
+        chosen.settings,
+        model=ready.model,
+        rate=ready.rate,
+        origin=TakeRef(folder=take.folder, frames=frames),
+        bpm=take.request.bpm,
+        style=chosen.style.style,
+        seconds=seconds,
+        lyrics=chosen.lyrics.text,
+    )
+    return request.model_copy(update={"song": take.request.song})
+
+
+def retried(take: TakeEntry, seed: int) -> Request:
+    """The same again with another seed; of the prime as it was heard, whatever became of its file."""
+    again = {"seed": seed}
+    if take.request.mode is Mode.PRIMED:
+        return take.request.model_copy(update={**again, "prime": PrimeRef(path=take.prime)})
+    return take.request.model_copy(update=again)
+
+
+def upsampled(take: TakeEntry, level: int) -> Request:
+    """The finer levels of ``take`` down to ``level``: its codes stay. Raises :class:`NoCodes` where none lack."""
+    fidelity = next(fidelity for fidelity in Fidelity if fidelity.level == level)
+    have = take.request.fidelity
+    if have.level <= level and take.frames >= take.held:
+        finer = "it is as fine as takes get" if have is Fidelity.FULL else "choose a finer level"
+        raise NoCodes(f"the take {take.name} is {have} already; {finer}")
+    update = {
+        "schema_version": 2,
+        "mode": Mode.UPSAMPLE,
+        "prime": None,
+        "parents": (TakeRef(folder=take.folder, frames=take.held),),
+        "span": None,
+        "frames": take.held,
+        "fidelity": fidelity,
+    }
+    return take.request.model_copy(update=update)
