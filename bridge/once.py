@@ -102,7 +102,7 @@ class OnceClient:
                 raise _failure(message)
             if message.address == "/segue/take":
                 takes.append(Path(str(values[8])))
-            elif message.address == "/segue/playing" and values[0] == job:
+            elif message.address == "/segue/sounding" and values[0] == job:
                 played = values[1] != "start"
                 self._on_progress("played" if played else "sampling and playing", -1.0)
             elif message.address == "/segue/job" and values[0] == job:

@@ -152,18 +152,19 @@ class Library:
                 if hidden is not None and entry.preset.bank is None and entry.preset.program is None:
                     entry = replace(entry, bank=hidden.bank, program=hidden.program)
                 chosen[entry.preset.slug] = entry
-        self._places = {}
+        places: dict[tuple[int, int], Entry] = {}
         for key, entry in sorted(chosen.items()):
             if entry.program is None:
                 continue
-            holder = self._places.setdefault((entry.bank, entry.program), entry)
+            holder = places.setdefault((entry.bank, entry.program), entry)
             if holder is not entry:
                 clashes.append(
                     f"{entry.path.name}: program {entry.program} of bank {entry.bank} is that of "
                     f"'{holder.preset.name}' already; choose another (it is reached by name only)"
                 )
                 chosen[key] = replace(entry, program=None)
-        self._entries = dict(sorted(chosen.items(), key=_order))
+        # (Whole at once: another thread may be choosing.)
+        self._places, self._entries = places, dict(sorted(chosen.items(), key=_order))
         return clashes
 
 

@@ -58,6 +58,11 @@ class Quantum(Frozen):
         """The grid of so many beats; 0 is off. Raises ``ValidationError`` outside 0 to 256."""
         return cls(amount=Fraction(beats).limit_denominator(96), unit="beat")
 
+    @classmethod
+    def of_bars(cls, bars: float) -> Quantum:
+        """The grid of so many bars; 0 is off. Raises ``ValidationError`` outside 0 to 64."""
+        return cls(amount=Fraction(bars).limit_denominator(96), unit="bar")
+
     def beats(self, bar_beats: Fraction) -> Fraction:
         """The grid in beats, where a bar has ``bar_beats``; 0 is off."""
         return self.amount * bar_beats if self.unit == "bar" else self.amount

@@ -252,7 +252,7 @@ class Soak:
             self._fill, self.counts.xruns = values[7], values[8]
         elif address in ("/segue/fail", "/segue/error"):
             self.counts.failures.append(" ".join(map(str, values)))
-        elif address == "/segue/playing":
+        elif address == "/segue/sounding":
             self._playing(values[0], values[1], values[2])
 
     def _playing(self, job: str, how: str, seconds: float) -> None:

@@ -12,15 +12,17 @@ from bridge.session.lyrics import LyricSheet
 from bridge.session.properties import Properties
 from bridge.session.settings import Settings
 from bridge.session.styles import StyleChoice
+from presets import Quantum
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Parameters, style and words."""
+    """Parameters, style, words and the grid."""
 
     settings: Settings = field(default_factory=Settings)
     style: StyleChoice = field(default_factory=StyleChoice)
     lyrics: LyricSheet = field(default_factory=LyricSheet)
+    quantum: Quantum = field(default_factory=Quantum)
 
 
 class Choosing:

@@ -63,6 +63,11 @@ class Prebuffer:
         """Whether enough is in hand."""
         return self._made > 0.0 and self.needed_seconds <= self._made
 
+    @property
+    def first_delay(self) -> float:
+        """Seconds until the first audio was there; 0 while there is none."""
+        return self._first_delay
+
     def pace(self) -> Pace:
         """What the next job can learn from this one, once it has made all its audio."""
         return Pace(self._rate(), self._gap)

@@ -92,7 +92,7 @@ def test_the_first_sound(
             assert 0 < timings["first_audio_ms"] <= timings["first_final_ms"]
             told.append(timings["first_audio_ms"])
             client.send("/segue/panic")
-            client.wait("/segue/playing", timeout=60)
+            client.wait("/segue/sounding", timeout=60)
     client.close()
     with capsys.disabled():
         for kind, times in measured.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bridge.osc.addresses import (
     clients,
     jobs,
+    midi,
     model,
     parameters,
     prime,
@@ -27,7 +28,7 @@ PROTOCOL_VERSION = 1
 PARAMETERS = parameters.ENTRIES
 TABLE = Table(
     entry
-    for subject in (server, clients, model, prime, style, parameters, transport, jobs, takes, sound)
+    for subject in (server, clients, model, prime, style, parameters, transport, jobs, takes, sound, midi)
     for entry in subject.ENTRIES
 )
 

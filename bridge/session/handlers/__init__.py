@@ -12,6 +12,7 @@ from bridge.session.desk import Desk
 from bridge.session.dispatch import Handler
 from bridge.session.handlers.clients import ClientHandlers
 from bridge.session.handlers.jobs import JobHandlers
+from bridge.session.handlers.midi import MidiHandlers
 from bridge.session.handlers.model import ModelHandlers
 from bridge.session.handlers.parameters import ParameterHandlers
 from bridge.session.handlers.prime import PrimeHandlers
@@ -30,6 +31,7 @@ SUBJECTS = (
     (addresses.transport, TransportHandlers),
     (addresses.jobs, JobHandlers),
     (addresses.sound, SoundHandlers),
+    (addresses.midi, MidiHandlers),
 )
 
 

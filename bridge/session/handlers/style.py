@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bridge.osc.endpoint import Peer
+from bridge.midi import Program
+from bridge.osc.peer import Peer
 from bridge.osc.table import Call
 from bridge.session.desk import Desk
 from bridge.session.lyrics import LyricSheet
-from bridge.session.styles import StyleList
 from engine.errors import NotReady
 
 
@@ -18,18 +18,54 @@ class StyleHandlers:
 
     def set_style(self, call: Call, peer: Peer) -> None:
         """Choose a style, or read it."""
-        desk = self._desk
-        if not call.values:
-            desk.properties.reply(call, peer)
-            return
-        ready = desk.engine_ready()
-        names = StyleList(ready.artists, ready.genres, ready.genre_words)
-        desk.choosing.change(told=call.entry.address, also=peer, style=names.choose(str(call.values[0])))
+        if call.values:
+            self._desk.stage.presets.name(str(call.values[0]), peer)
+        else:
+            self._desk.properties.reply(call, peer)
+
+    def style_select(self, call: Call, peer: Peer) -> None:
+        """Choose by place in the list."""
+        self._desk.stage.presets.select(int(call.values[0]), peer)
+
+    def style_pad(self, call: Call, peer: Peer) -> None:
+        """Choose a preset of the page."""
+        self._desk.stage.presets.pad(int(call.values[0]), peer)
+
+    def style_page(self, call: Call, peer: Peer) -> None:
+        """Turn the page, or say which it is."""
+        if call.values:
+            self._desk.stage.presets.turn_page(int(call.values[0]), peer)
+        else:
+            self._desk.properties.reply(call, peer)
+
+    def style_program(self, call: Call, peer: Peer) -> None:
+        """Choose by bank and program."""
+        bank, page, number = (int(value) for value in call.values)
+        self._desk.stage.presets.program(Program(bank, page, number), peer)
+
+    def style_browse(self, call: Call, peer: Peer) -> None:
+        """Choose a preset further on."""
+        self._desk.stage.presets.browse(int(call.values[0]), peer)
+
+    def style_morph(self, call: Call, peer: Peer) -> None:
+        """Go between two presets, or say where."""
+        if call.values:
+            self._desk.stage.presets.morph(float(call.values[0]), peer)
+        else:
+            self._desk.properties.reply(call, peer)
+
+    def style_morph_ends(self, call: Call, peer: Peer) -> None:
+        """Set the two presets, or name them."""
+        if call.values:
+            first, second = (str(value) for value in call.values)
+            self._desk.stage.presets.set_ends(first, second, peer)
+        else:
+            self._desk.properties.reply(call, peer)
 
     def styles(self, call: Call, peer: Peer) -> None:
         """A page of what can be chosen."""
         ready, notices = self._desk.engine_ready(), self._desk.notices
-        names = StyleList(ready.artists, ready.genres).names
+        names = self._desk.stage.presets.styles(ready).names
         offset, limit = (
             (int(value) for value in (*call.values, 0, len(names))[:2]) if call.values else (0, len(names))
         )
