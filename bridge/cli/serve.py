@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -19,9 +20,11 @@ from bridge.osc.addresses import DEFAULT_PORT
 from bridge.query.server import DEFAULT_PORT as QUERY_PORT
 from bridge.serve import run
 from bridge.session.core import SessionSetup
+from bridge.session.models import StoredModels
 from bridge.session.sound import SoundSetup
 from bridge.supervision.engine_client import EngineSetup
-from engine.errors import NoFile, OutOfRange
+from engine.errors import BadArguments, NoFile, OutOfRange
+from engine.host.mock import DEFAULT_MODEL, TARGET, MockModels, MockOptions
 from presets import default_riff
 
 PIPED_COLUMNS = 240  # paths stay whole where nobody sees a terminal
@@ -39,7 +42,16 @@ PIPED_COLUMNS = 240  # paths stay whole where nobody sees a terminal
     help="Port for OSCQuery; 0: a free one, or none.",
 )
 @click.option("--device", default=None, help="Sound output: part of a device's name, file:PATH, or none.")
-@click.option("--model", default="starter", show_default=True, help="Model, by name or folder.")
+@click.option(
+    "--model", default=None, help="Model, by name or folder. [default: starter, or mock with --mock]"
+)
+@click.option("--mock", is_flag=True, help="No model: an engine that plays test tones and fails on request.")
+@click.option(
+    "--mock-with",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="How the mock engine behaves: speed=8, load_seconds=2, diary=FILE, ...",
+)
 @backend_option
 @device_option("--compute")
 @click.option("--takes", type=click.Path(path_type=Path), default=None, help="Takes folder.")
@@ -59,7 +71,9 @@ def serve(
     port: int,
     query_port: str,
     device: str | None,
-    model: str,
+    model: str | None,
+    mock: bool,
+    mock_with: tuple[str, ...],
     takes: Path | None,
     allow: tuple[Path, ...],
     once: bool,
@@ -78,7 +92,8 @@ def serve(
         host=host,
         port=port,
         takes=folder,
-        engine=EngineSetup(model=model, options={"backend": chosen_backend(), "device": chosen_device()}),
+        engine=_mock_engine(model, mock_with) if mock else _engine(model, mock_with),
+        models=MockModels() if mock else StoredModels(),
         sound=SoundSetup(device, folder / f"playback_{datetime.now():%Y-%m-%d_%H%M%S}.wav"),
         roots=tuple(root.expanduser().resolve() for root in allow),
         version=(number, commit.strip("()")),
@@ -97,6 +112,29 @@ def _query_port(asked: str) -> int | None:
             f"the port of OSCQuery is {asked}; it must be from 1 to 65535, 0 for a free one, or none"
         )
     return int(asked)
+
+
+def _engine(model: str | None, mock_with: tuple[str, ...]) -> EngineSetup:
+    if mock_with:
+        raise BadArguments("--mock-with is for the mock engine; give --mock too")
+    options = {"backend": chosen_backend(), "device": chosen_device()}
+    return EngineSetup(model=model or "starter", options=options)
+
+
+def _mock_engine(model: str | None, mock_with: tuple[str, ...]) -> EngineSetup:
+    """Raises :class:`BadArguments` for an option that the mock engine does not have or cannot take."""
+    given = dict(entry.partition("=")[::2] for entry in mock_with)
+    try:
+        options = MockOptions.model_validate(given).model_dump()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = first["loc"][0]
+        if name not in MockOptions.model_fields:
+            known = ", ".join(MockOptions.model_fields)
+            raise BadArguments(f"the mock engine has no option '{name}'; it has {known}") from None
+        rule = first["msg"].replace("Input should be", "it must be")
+        raise BadArguments(f"--mock-with {name} is '{given[str(name)]}'; {rule}") from None
+    return EngineSetup(model=model or DEFAULT_MODEL, target=TARGET, options=options)
 
 
 def _errand(riff: Path | None) -> Errand:

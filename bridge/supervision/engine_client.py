@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -79,6 +79,7 @@ class EngineClient:
         self.state = EngineState.STOPPED
         self.ready: Ready | None = None
         self.failure: SegueError | None = None
+        self.loading: str | None = None  # the model that will replace the one that is loaded
 
     @property
     def pid(self) -> int | None:
@@ -91,11 +92,28 @@ class EngineClient:
         self._watch = asyncio.create_task(self._watch_silence())
         await self._spawn()
 
-    def send(self, command: Command) -> None:
-        """Send a command. Raises :class:`NotReady` when no engine is ready to take it."""
+    @property
+    def model(self) -> str:
+        """The model that a new engine loads."""
+        return self._setup.model
+
+    def require_ready(self) -> Worker:
+        """The process. Raises :class:`NotReady` when no engine is ready to take commands."""
         if self.state is not EngineState.READY or self._worker is None:
             raise self.not_ready()
-        self._worker.send(encode(command))
+        return self._worker
+
+    def send(self, command: Command) -> None:
+        """Send a command. Raises as :meth:`require_ready` does."""
+        self.require_ready().send(encode(command))
+
+    def load(self, name: str) -> None:
+        """Have another model loaded in place of the one that is there, which stays if that fails.
+
+        Answered by :class:`Ready` or :class:`Failed` with this name. Raises as :meth:`require_ready` does.
+        """
+        self.send(LoadModel(name=name))
+        self.loading = name
 
     def not_ready(self) -> NotReady:
         """The error for a request that came while the engine was not ready."""
@@ -142,16 +160,20 @@ class EngineClient:
         if self.state is EngineState.STARTING:
             self._change(EngineState.LOADING, f"loading the model {self._setup.model}")
         if isinstance(report, Ready):
-            self.ready, self.failure = report, None
+            self.ready, self.failure, self.loading = report, None, None
+            self._setup = replace(self._setup, model=report.model)
             self._change(EngineState.READY, f"the model {report.model} is loaded")
         elif isinstance(report, Failed) and report.tag == self._setup.model:
             self._fail(SegueError(report.message, code=report.code, slug=report.slug))
+        elif isinstance(report, Failed) and report.tag == self.loading:
+            self.loading = None
         if report.kind != "heartbeat":
             self._on_report(report)
 
     def _exited(self, worker: Worker, exit_code: int | None) -> None:
         if worker is not self._worker or self.state is EngineState.STOPPED:
             return
+        self.loading = None
         how = f"signal {-exit_code}" if exit_code is not None and exit_code < 0 else f"status {exit_code}"
         log.error("the engine process ended (%s)", how)
         if self.state is EngineState.FAILED:
@@ -182,9 +204,9 @@ class EngineClient:
 
     def _allowed_silence(self) -> float:
         patience = self._setup.patience
-        if self.state is EngineState.READY:
-            return patience.running
-        return patience.loading if self.state is EngineState.LOADING else patience.starting
+        if self.state is EngineState.LOADING or self.loading is not None:
+            return patience.loading
+        return patience.running if self.state is EngineState.READY else patience.starting
 
     def _fail(self, error: SegueError) -> None:
         self.failure = error

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.store.config import ModelConfig
 
 Wanted = Literal["auto", "torch", "onnx"]
+Tell = Callable[[float, str], None]  # hears how far loading has come, in [0, 1], and what is being loaded
 Device = Literal["auto", "cpu", "cuda"]  # where the user wants a model to be run
 CUDA_PROVIDER = "CUDAExecutionProvider"
 CARD_GRAPH = (
@@ -117,7 +118,11 @@ def _no_graphs_on_card(name: str, found: Found) -> str:
 
 
 def open_backend(
-    name: str, wanted: Wanted = "auto", threads: int = SAMPLING_THREADS, device: Device = "auto"
+    name: str,
+    wanted: Wanted = "auto",
+    threads: int = SAMPLING_THREADS,
+    device: Device = "auto",
+    tell: Tell = lambda _fraction, _what: None,
 ) -> Backend:
     """The model ``name`` (shipped, imported, or a folder; a precision behind ``@``) behind a backend, by the rule of
     :func:`choose`. Without a precision, each level of graphs runs in what its export found best, and torch in
@@ -137,15 +142,15 @@ def open_backend(
         _log.warning("%s", line)
     if (choice.runtime, choice.device) == ("torch", "cuda"):
         try:
-            return _torch(name, threads, "cuda")
+            return _torch(name, threads, "cuda", tell)
         except NoMemory as error:
             if device == "cuda":
                 raise
             _log.warning("%s; the processor runs %s", error.message, name)
             choice = choose(name, wanted, "cpu", found)
     if choice.runtime == "torch":
-        return _torch(name, threads, "cpu")
-    return _onnx(name, choice.device)
+        return _torch(name, threads, "cpu", tell)
+    return _onnx(name, choice.device, tell)
 
 
 def _look(name: str) -> Found:
@@ -192,7 +197,7 @@ def _runtime_missing() -> str:
     return ""
 
 
-def _onnx(name: str, device: Literal["cpu", "cuda"]) -> Backend:
+def _onnx(name: str, device: Literal["cpu", "cuda"], tell: Tell) -> Backend:
     from engine.backends.onnx_backend import OnnxBackend
     from engine.backends.onnx_weights import GRAPH_PRECISIONS
 
@@ -204,13 +209,13 @@ def _onnx(name: str, device: Literal["cpu", "cuda"]) -> Backend:
         backend.require_place()
     except NoDevice as error:
         _log.warning("%s; the processor runs %s", error.message, name)
-        return _onnx(name, "cpu")
+        return _onnx(name, "cpu", tell)
     if need <= _LOADED_AT_ONCE:
-        backend.load()
+        backend.load(tell)
     return backend
 
 
-def _torch(name: str, threads: int, device: Literal["cpu", "cuda"]) -> Backend:
+def _torch(name: str, threads: int, device: Literal["cpu", "cuda"], tell: Tell) -> Backend:
     import psutil
     import torch
 
@@ -224,7 +229,7 @@ def _torch(name: str, threads: int, device: Literal["cpu", "cuda"]) -> Backend:
         require_card(name, config, torch.cuda.mem_get_info()[0])
     else:
         require_memory(config, psutil.virtual_memory().available, precision=split_precision(name)[1])
-    return TorchBackend(load_model(name, device=device))
+    return TorchBackend(load_model(name, device=device, tell=tell))
 
 
 def require_card(name: str, config: ModelConfig, free: int) -> None:

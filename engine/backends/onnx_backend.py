@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,11 @@ class OnnxBackend:
         named = ["onnx", *(["cuda"] if self.place == "cuda" else [])]
         return " ".join([*named, *(self.precisions[level] for level in sorted(self.precisions))])
 
-    def load(self) -> None:
-        """Load every graph now, so that the first take does not wait for it."""
-        for kind, level, _ in graphs_of(len(self.config.priors)):
+    def load(self, tell: Callable[[float, str], None] = lambda _fraction, _what: None) -> None:
+        """Load every graph now, so that the first take does not wait for it; ``tell`` hears how far that has come."""
+        graphs = list(graphs_of(len(self.config.priors)))
+        for number, (kind, level, _) in enumerate(graphs):
+            tell(number / len(graphs), f"the {kind} graph of level {level}")
             if kind != "step" or self.place is None:
                 self.graph(kind, level)
             else:

@@ -16,15 +16,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field, ValidationError
 
 from engine.backends import SAMPLING_THREADS
-from engine.backends.choose import Device, Wanted, open_backend
+from engine.backends.choose import Device, Tell, Wanted, open_backend
 from engine.errors import BadArguments, NoJob, NotReady, SegueError
 from engine.host.failures import named
 from engine.host.memory import give_back, keep_few_heaps
@@ -32,9 +31,11 @@ from engine.host.primes import PrimeShelf
 from engine.host.protocol import (
     COMMANDS,
     Cancel,
+    Command,
     Failed,
     Generate,
     Heartbeat,
+    Loading,
     LoadModel,
     Prepare,
     PrimeReady,
@@ -76,7 +77,7 @@ def main(connection: Connection, options: dict[str, Any]) -> None:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the bridge decides
-    _present(settings)
+    present(settings)
     keep_few_heaps()
     load = functools.partial(
         open_backend, wanted=settings.backend, threads=settings.threads, device=settings.device
@@ -93,7 +94,8 @@ def leave(status: int) -> None:
     os._exit(status)
 
 
-def _present(settings: EngineOptions) -> None:
+def present(settings: EngineOptions) -> None:
+    """Give this process its priority and, where the system shows one, its name."""
     if settings.nice and hasattr(os, "nice"):
         os.nice(settings.nice)
     comm = Path("/proc/self/comm")
@@ -101,16 +103,22 @@ def _present(settings: EngineOptions) -> None:
         comm.write_text(settings.name[:15])
 
 
+class Loader(Protocol):
+    """Makes a backend from a model's name and tells how far it has come, as a fraction and in words."""
+
+    def __call__(self, name: str, *, tell: Tell) -> Backend: ...
+
+
 class EngineHost:
     """Serves one pipe until it closes or :class:`Quit` arrives.
 
-    ``load``: makes a backend from a model's name; ``sampler``: stands in for sampling (None: the real one).
+    ``load``: makes backends; ``sampler``: stands in for sampling (None: the real one).
     """
 
     def __init__(
         self,
         connection: Connection,
-        load: Callable[[str], Backend],
+        load: Loader,
         *,
         sampler: Sampler | None = None,
     ) -> None:
@@ -159,6 +167,10 @@ class EngineHost:
                 _failed("", BadArguments(f"the engine cannot read this command ({place}: {first['msg']})"))
             )
             return
+        self.carry_out(command)
+
+    def carry_out(self, command: Command) -> None:
+        """Begin what a command asks for; returns at once."""
         if isinstance(command, Quit):
             self._gone.set()
         elif isinstance(command, LoadModel):
@@ -206,7 +218,7 @@ class EngineHost:
                 self._load_model(item)
                 continue
             self._busy = item.command.job
-            item.run(self._ready_backend, self._shelf, self._spare.head_start)
+            item.run(self.ready_backend, self._shelf, self._spare.head_start)
             self._busy = None
             give_back()
             self._spare.job_went()
@@ -217,7 +229,13 @@ class EngineHost:
     def _load_model(self, command: LoadModel) -> None:
         started = time.perf_counter()
         try:
-            self._backend, self._model = self._load(command.name), command.name
+            self._backend = self._load(
+                command.name,
+                tell=lambda progress, text: self.send(
+                    Loading(model=command.name, progress=progress, text=text)
+                ),
+            )
+            self._model = command.name
         except BaseException as error:
             self.send(_failed(command.name, named(error)))
         else:
@@ -236,9 +254,10 @@ class EngineHost:
             )
             self._spare.loaded(self._backend)
         finally:
+            give_back()
             self._settled.set()
 
-    def _ready_backend(self, model: str | None = None) -> Backend:
+    def ready_backend(self, model: str | None = None) -> Backend:
         """The loaded model. Raises :class:`NotReady` when there is none, or another one than ``model``."""
         self._settled.wait()
         if self._backend is None:
@@ -253,21 +272,23 @@ class EngineHost:
         while True:
             command = self._primes.get()
             try:
-                backend = self._ready_backend()
-                shelved = self._shelf.begin(backend, command.prime, command.bpm)
+                report = self.take_in(command)
             except BaseException as error:
-                self.send(_failed(command.tag, named(error)))
-                continue
-            self.send(
-                PrimeReady(
-                    tag=command.tag,
-                    prime=command.prime,
-                    seconds=shelved.known.waveform.seconds,
-                    rate=shelved.rate,
-                    bpm=shelved.bpm,
-                )
-            )
-            self._spare.encode_rest(backend, command.prime)
+                report = _failed(command.tag, named(error))
+            self.send(report)
+            if isinstance(report, PrimeReady) and self._backend is not None:
+                self._spare.encode_rest(self._backend, command.prime)
+
+    def take_in(self, command: TakePrime) -> Report:
+        """Read and encode a prime. Raises what kept it from being read."""
+        shelved = self._shelf.begin(self.ready_backend(), command.prime, command.bpm)
+        return PrimeReady(
+            tag=command.tag,
+            prime=command.prime,
+            seconds=shelved.known.waveform.seconds,
+            rate=shelved.rate,
+            bpm=shelved.bpm,
+        )
 
 
 def _failed(tag: str, error: SegueError) -> Failed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -86,21 +86,26 @@ def load_model(
     levels: Iterable[int] | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
+    tell: Callable[[float, str], None] = lambda _fraction, _what: None,
 ) -> Model:
     """Load a model by name or a folder, with the priors of ``levels`` (default all) as ``dtype`` (default: as its
     name says behind ``@``, else float32); with ``@int8`` their matrices as numbers of 8 bits (engine/prior/int8.py).
 
-    Shipped and imported models have names. Memory: the tensors in ``dtype``, one more tensor while loading.
+    Shipped and imported models have names. Memory: the tensors in ``dtype``, one more tensor while loading. ``tell``
+    hears how far it has come, in [0, 1], and what is loaded next.
     """
     folder = model_folder(name)
     config = read_config(folder)
     precision = split_precision(name)[1]
     dtype = dtype or DTYPES[precision]
-    priors = {}
-    for level in range(len(config.priors)) if levels is None else levels:
+    priors: dict[int, Prior] = {}
+    wanted = list(range(len(config.priors)) if levels is None else levels)
+    for level in wanted:
+        tell(len(priors) / (len(wanted) + 1), f"the prior of level {level}")
         with torch.device("meta"):
             prior = Prior(config.priors[level])
         priors[level] = _restore(prior, folder / prior_file(level), device, dtype, precision == "int8")
+    tell(len(wanted) / (len(wanted) + 1), "the codec")
     codec = load_codec(folder, config, device)
     return Model(config, codec, priors, model_hash(folder, len(config.priors)), folder)
 

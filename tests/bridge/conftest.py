@@ -13,9 +13,10 @@ import soundfile as sf
 from bridge.session.core import Session, SessionSetup
 from bridge.session.sound import SoundSetup
 from bridge.supervision.engine_client import EngineSetup, Patience
+from engine.host.mock import DEFAULT_MODEL, TARGET, MockModels
 from tests.bridge.client import OscClient
 
-MOCK = "tests.bridge.mock_engine:main"
+MOCK = TARGET
 
 
 class RunningSession:
@@ -65,20 +66,25 @@ StartSession = Callable[..., RunningSession]
 
 @pytest.fixture
 def start_session(tmp_path: Path) -> Iterator[StartSession]:
-    """Starts sessions on free ports with the mock engine; keyword arguments go to the engine, or to the setup."""
+    """Starts sessions on free ports with the mock engine; keyword arguments go to the engine, or to the setup.
+
+    Unless told otherwise it gives no previews, so that what is heard is the take.
+    """
     running: list[RunningSession] = []
 
     def start(
         *,
-        model: str = "mock",
+        model: str = DEFAULT_MODEL,
         device: str = "none",
         patience: Patience | None = None,
         setup: dict[str, Any] | None = None,
         **options: Any,
     ) -> RunningSession:
-        engine = EngineSetup(model=model, target=MOCK, options=options, patience=patience or Patience())
+        engine = EngineSetup(
+            model=model, target=MOCK, options={"previews": False} | options, patience=patience or Patience()
+        )
         values: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "takes": tmp_path / "takes"}
-        values |= {"engine": engine, "sound": SoundSetup(device)} | (setup or {})
+        values |= {"engine": engine, "sound": SoundSetup(device), "models": MockModels()} | (setup or {})
         session = RunningSession(SessionSetup(**values))
         running.append(session)
         return session

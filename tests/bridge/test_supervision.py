@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,9 +15,9 @@ import soundfile as sf
 
 from bridge.supervision.backoff import Backoff
 from bridge.supervision.engine_client import Patience
+from engine.host.jobs import SIDE_BY_SIDE
 from tests.bridge.client import OscClient, prime
 from tests.bridge.conftest import RunningSession, StartSession, wait_idle
-from tests.bridge.mock_engine import sine
 
 
 def engine_pid(running: RunningSession) -> int:
@@ -52,31 +53,43 @@ def test_delays_grow_by_half_and_the_sixth_restart_in_a_minute_is_refused():
 def test_a_killed_engine_is_replaced_and_the_take_completed(
     start_session: StartSession, riff: Path, tmp_path: Path
 ):
-    sink = tmp_path / "heard.wav"
-    running, client = started(start_session, riff, speed=2.0, device=f"file:{sink}")
+    sink, diary = tmp_path / "heard.wav", tmp_path / "diary.jsonl"
+    running, client = started(start_session, riff, speed=2.0, device=f"file:{sink}", diary=str(diary))
+    client.send("/segue/generate", 4.0)
+    calm = client.wait("/segue/take", 1)[8]
+    client.wait("/segue/sounding", "J1", "end")
     client.send("/segue/generate", "#k", 4.0)
-    progress_beyond(client, "J1", 0.4)
+    progress_beyond(client, "J2", 0.6)
     first = engine_pid(running)
     os.kill(first, signal.SIGKILL)
     assert "the engine died (signal 9)" in client.wait("/segue/error")[0]
     client.wait("/segue/state", "restarting")
-    path = client.wait("/segue/take", timeout=20)[8]
-    assert client.wait("/segue/job", "J1", "done") == ("J1", "done", 1.0, 0.0, "#k")
-    client.wait("/segue/playing", "J1", "end")
+    path = client.wait("/segue/take", 2, timeout=20)[8]
+    assert client.wait("/segue/job", "J2", "done") == ("J2", "done", 1.0, 0.0, "#k")
+    client.wait("/segue/sounding", "J2", "end")
     terminal = [v for a, v in client.drain() if a == "/segue/job" and v[1] in ("done", "failed", "cancelled")]
     assert terminal == [] and engine_pid(running) != first and not psutil.pid_exists(first)
-    starts = [int(line) for line in (Path(path).parent / "starts").read_text().split()]
-    assert (
-        starts[0] == 0 and len(starts) == 2 and starts[1] >= 0.4 * 4.0 * 44_100 - 2_205
-    )  # it went on, not from 0
+    lines = [json.loads(line) for line in diary.read_text().splitlines()]
+    whole, rest = (  # tokens of the bottom level: of the calm take, and by the second engine
+        sum(
+            entry["tokens"]
+            for entry in lines
+            if entry["what"] == "sampled" and entry["level"] == 0 and chosen(entry)
+        )
+        for chosen in (lambda entry: True, lambda entry: entry["pid"] != first)
+    )
+    assert 0 < rest < 0.35 * whole  # (of two takes) it went on, not from the beginning
+    assert json.loads((Path(path).parent / "take.json").read_text())["timings"]["runs"] == 2
     running.stop()
-    assert np.array_equal(sf.read(path, dtype="float32")[0], sine(21, 0, 176_400))
-    assert covers(sf.read(sink, dtype="float32")[0], sine(21, 0, 176_400))
+    take = sf.read(path, dtype="float32")[0]
+    assert take.size == 176_400 and np.array_equal(take, sf.read(calm, dtype="float32")[0])
+    heard = sf.read(sink, dtype="float32")[0]
+    assert covers(heard[take.size :], take)
 
 
 def covers(heard: np.ndarray, take: np.ndarray) -> bool:
     """Whether all of a take was played, in order; around a gap 5 ms may be faded."""
-    at, limit = int(np.argmax(heard != 0.0)) - 1, 2**-23
+    at, limit = int(np.argmax(heard != 0.0)) - int(np.argmax(take != 0.0)), 2**-23
     done = 0
     while done < take.size:
         same = np.abs(heard[at : at + take.size - done] - take[done : done + heard.size - at]) <= limit
@@ -105,12 +118,14 @@ def test_a_hung_engine_is_killed_and_replaced(start_session: StartSession, riff:
 
 def test_the_engine_dies_between_two_takes(start_session: StartSession, riff: Path):
     running, client = started(start_session, riff, speed=1.0)
-    client.send("/segue/param/takes", 3)
+    client.send("/segue/param/takes", SIDE_BY_SIDE + 2)
     client.send("/segue/generate", 1.0)
-    assert client.wait("/segue/take", 1)[5] == 21
-    os.kill(engine_pid(running), signal.SIGKILL)
-    assert client.wait("/segue/take", 2, timeout=20)[5] == 22
-    assert client.wait("/segue/take", 3, timeout=20)[5] == 23
+    assert [client.wait("/segue/take", number)[5] for number in range(1, SIDE_BY_SIDE + 1)][
+        -1
+    ] == 20 + SIDE_BY_SIDE
+    os.kill(engine_pid(running), signal.SIGKILL)  # the last two are made after the others
+    assert client.wait("/segue/take", SIDE_BY_SIDE + 1, timeout=20)[5] == 21 + SIDE_BY_SIDE
+    assert client.wait("/segue/take", SIDE_BY_SIDE + 2, timeout=20)[5] == 22 + SIDE_BY_SIDE
     told = [values[2] for address, values in client.heard if address == "/segue/job"]
     assert told == sorted(told)  # progress never goes back
     client.wait("/segue/job", "J1", "done")
@@ -131,7 +146,7 @@ def test_a_prime_that_kills_the_engine_is_given_up_and_the_session_lives(
 
 
 def test_an_engine_that_cannot_live_is_given_up_after_five_restarts(start_session: StartSession):
-    running = start_session(model="crash")
+    running = start_session(model="mock-crash")
     client = running.client()
     client.send("/segue/notify", 1)
     client.wait("/segue/state", "failed", timeout=60)
