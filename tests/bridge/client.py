@@ -7,10 +7,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 Heard = tuple[str, tuple[Any, ...]]
+
+
+def messages_of(data: bytes) -> list[Heard]:
+    """What python-osc reads in a packet, bundles flattened."""
+    if OscBundle.dgram_is_bundle(data):
+        return [heard for content in OscBundle(data) for heard in messages_of(content.dgram)]
+    message = OscMessage(data)
+    return [(message.address, tuple(message.params))]
 
 
 class OscClient:
@@ -22,6 +31,7 @@ class OscClient:
         self.socket.bind(("127.0.0.1", 0))
         self.target = ("127.0.0.1", port)
         self.heard: list[Heard] = []
+        self.packets = 0
 
     @property
     def port(self) -> int:
@@ -31,26 +41,32 @@ class OscClient:
         builder = OscMessageBuilder(address)
         for value in values:
             builder.add_arg(value)
-        self.socket.sendto(builder.build().dgram, self.target)
+        self.send_raw(builder.build().dgram)
 
     def send_typed(self, address: str, *pairs: tuple[str, Any]) -> None:
         builder = OscMessageBuilder(address)
         for tag, value in pairs:
             builder.add_arg(value, tag)
-        self.socket.sendto(builder.build().dgram, self.target)
+        self.send_raw(builder.build().dgram)
 
     def send_raw(self, data: bytes) -> None:
         self.socket.sendto(data, self.target)
 
-    def listen(self, seconds: float) -> bool:
-        """Take one message in; False when none came in time."""
+    def receive(self, seconds: float) -> bytes | None:
+        """One packet; None when none came in time."""
         self.socket.settimeout(max(0.001, seconds))
         try:
-            data = self.socket.recv(65536)
+            return self.socket.recv(65536)
         except TimeoutError:
+            return None
+
+    def listen(self, seconds: float) -> bool:
+        """Take one packet in; False when none came in time."""
+        data = self.receive(seconds)
+        if data is None:
             return False
-        message = OscMessage(data)
-        self.heard.append((message.address, tuple(message.params)))
+        self.packets += 1
+        self.heard += messages_of(data)
         return True
 
     def wait(self, address: str, *first: Any, timeout: float = 10.0) -> tuple[Any, ...]:
