@@ -16,7 +16,9 @@ import numpy.typing as npt
 from engine.errors import BadArguments, BadFormat, OutOfRange, SegueError
 from engine.ring import MAX_CAPACITY, Ring, Samples
 
-MAX_BLOCK = 16_384  # frames recorded at a time: so many of the oldest may be about to be overwritten
+MAX_BLOCK = (
+    16_384  # frames that are played or recorded at a time: so many of the oldest may be being overwritten
+)
 INTERRUPTIONS = 10  # remembered; what lies before the oldest of them counts as lost
 # Words of the ring's header that a ring between two processes leaves free.
 _WRITTEN_AT, _BEAT_AT = 8, 9

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from multiprocessing.context import SpawnContext
 
-_CONTROL, _OUTPUT = 0, 1
+_CONTROL, _OUTPUT, _INPUT = 0, 1, 2
 _NEVER = float("inf")
 
 
 class Heartbeat:
-    """Two time stamps in memory shared with a spawned process: of its control loop and of its sound blocks.
+    """Three time stamps in memory shared with a spawned process: of its control loop, of blocks played and recorded.
 
     The memory has no name, so it cannot be left behind.
     """
 
     def __init__(self, context: SpawnContext) -> None:
-        self._beats = context.RawArray("q", 2)
+        self._beats = context.RawArray("q", 3)
 
     def beat_control(self) -> None:
         """The control loop came round."""
@@ -30,6 +30,14 @@ class Heartbeat:
         """No output is open, so none is expected."""
         self._beats[_OUTPUT] = 0
 
+    def beat_input(self) -> None:
+        """A block was recorded."""
+        self._beats[_INPUT] = time.monotonic_ns()
+
+    def rest_input(self) -> None:
+        """No input is open, so none is expected."""
+        self._beats[_INPUT] = 0
+
     @property
     def control_age(self) -> float:
         """Seconds since the control loop last came round; infinite before the first time."""
@@ -39,6 +47,11 @@ class Heartbeat:
     def output_age(self) -> float:
         """Seconds since the last sound block; 0 while no output is open."""
         return self._age(_OUTPUT, 0.0)
+
+    @property
+    def input_age(self) -> float:
+        """Seconds since the last block was recorded; 0 while no input is open."""
+        return self._age(_INPUT, 0.0)
 
     def _age(self, which: int, otherwise: float) -> float:
         stamp = self._beats[which]

@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bridge.audio.anchor import Anchor, Anchoring
+from bridge.audio.capture import MAX_BLOCK
 from bridge.audio.devices import Device, find_device, portaudio, scan
 from bridge.audio.heartbeat import Heartbeat
-from bridge.audio.player import MAX_BLOCK, Player
+from bridge.audio.player import Player
 from bridge.audio.protocol import Open, Opened
 from bridge.audio.wav import WavSink
 from engine.errors import NoDevice, SegueError
@@ -22,6 +24,7 @@ FILE_PREFIX = "file:"
 _START_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
 _PACED_BLOCK = 1_024
+_SLEPT_NS = 1_000_000_000
 
 
 class Output(Protocol):
@@ -31,6 +34,10 @@ class Output(Protocol):
     player: Player
     late: int
     busy_ns: int
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """A frame of the stream and the moment it is heard at."""
 
     @property
     def failure(self) -> SegueError | None:
@@ -79,7 +86,15 @@ class DeviceOutput:
         self.late = self.busy_ns = 0
         self._latency = -1.0
         self._mono: Samples = np.zeros(MAX_BLOCK, np.float32)
-        settings = {"device": device.index, "channels": min(command.channels, device.channels)}
+        first = command.first_channel - 1
+        channels = min(command.channels, device.channels - first)
+        if channels < 1:
+            raise NoDevice(
+                f"'{device.label}' has {device.channels} output(s) and no channel {command.first_channel}; "
+                "choose another"
+            )
+        self._first = first
+        settings = {"device": device.index, "channels": first + channels}
         rate = command.rate
         try:
             try:
@@ -87,6 +102,7 @@ class DeviceOutput:
             except sound.PortAudioError:
                 rate = device.rate
             self.player = Player(rate)
+            self._anchoring = Anchoring(rate)
             self._stream = sound.OutputStream(
                 samplerate=rate,
                 blocksize=command.block_frames,
@@ -106,9 +122,16 @@ class DeviceOutput:
             device=device.name,
             host_api=device.host_api,
             rate=rate,
-            channels=settings["channels"],
+            channels=channels,
+            first_channel=command.first_channel,
             latency_ms=round(1000 * self._latency, 2),
+            **_beginning(self._anchoring.anchor),
         )
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """See :class:`Output`."""
+        return self._anchoring.anchor
 
     def close(self) -> bool:
         """See :class:`Output`. A stream whose server died hangs when it is closed (facts/rig.md §1)."""
@@ -135,18 +158,26 @@ class DeviceOutput:
     def _callback(self, out: Samples, frames: int, timing: Any, status: Any) -> None:
         begin = time.monotonic_ns()
         self._heart.beat_output()
+        ahead = max(0.0, timing.outputBufferDacTime - timing.currentTime)
+        self._anchoring.update(self.player.frame, begin + round(ahead * 1e9))
         if self._latency < 0:
-            self._latency = max(0.0, timing.outputBufferDacTime - timing.currentTime)
+            self._latency = ahead
         elif status:
             self.late += 1
+        if self._first:
+            out[:, : self._first] = 0
         done = 0
         while done < frames:
             count = min(frames - done, MAX_BLOCK)
             mono = self._mono[:count]
             self.player.render(mono)
-            out[done : done + count] = mono[:, None]
+            out[done : done + count, self._first :] = mono[:, None]
             done += count
         self.busy_ns += time.monotonic_ns() - begin
+
+
+def _beginning(anchor: Anchor | None) -> dict[str, int]:
+    return {} if anchor is None else {"frame": anchor.frame, "dac_ns": anchor.at_ns}
 
 
 class PacedOutput:
@@ -158,6 +189,7 @@ class PacedOutput:
         self._heart = heart
         self.late = self.busy_ns = 0
         self.player = Player(command.rate)
+        self._anchoring = Anchoring(command.rate)
         self._sink = None if path is None else WavSink(path, command.rate, append=command.append)
         self._block: Samples = np.zeros(command.block_frames or _PACED_BLOCK, np.float32)
         self._failure: SegueError | None = None
@@ -171,10 +203,18 @@ class PacedOutput:
             latency_ms=round(1000 * len(self._block) / command.rate, 2),
             reason="there is no sound device" if fell_back else "",
         )
+        self._due_ns = time.monotonic_ns()
+        self._anchoring.update(0, self._due_ns)
+        self.opened = self.opened.model_copy(update=_beginning(self._anchoring.anchor))
         self._stop = threading.Event()
         heart.beat_output()
         self._thread = threading.Thread(target=self._run, name="pace", daemon=True)
         self._thread.start()
+
+    @property
+    def anchor(self) -> Anchor | None:
+        """See :class:`Output`."""
+        return self._anchoring.anchor
 
     @property
     def failure(self) -> SegueError | None:
@@ -192,17 +232,21 @@ class PacedOutput:
         return True
 
     def _run(self) -> None:
-        period = len(self._block) / self.player.rate
-        due = time.monotonic()
-        while not self._stop.wait(max(0.0, due - time.monotonic())):
+        period = len(self._block) * 1_000_000_000 // self.player.rate
+        due = self._due_ns
+        while not self._stop.wait(max(0, due - time.monotonic_ns()) / 1e9):
             begin = time.monotonic_ns()
             self._heart.beat_output()
-            self._write(self._block[: self.player.render(self._block)])
+            self._anchoring.update(self.player.frame, due)
+            start, stop = self.player.render(self._block)
+            self._write(self._block[start:stop])
             self.busy_ns += time.monotonic_ns() - begin
             due += period
-            if time.monotonic() - due > 1.0:  # the machine slept: a device would not have caught up either
+            if (
+                time.monotonic_ns() - due > _SLEPT_NS
+            ):  # the machine slept: a device would not have caught up either
                 self.late += 1
-                due = time.monotonic()
+                due = time.monotonic_ns()
 
     def _write(self, live: Samples) -> None:
         if self._sink is None or not len(live):

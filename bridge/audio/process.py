@@ -10,53 +10,57 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import Literal
+from typing import cast
 
 from pydantic import ValidationError
 
+from bridge.audio.anchor import Anchor
+from bridge.audio.deck import Deck
+from bridge.audio.devices import find_device, known, scan
 from bridge.audio.heartbeat import Heartbeat
+from bridge.audio.inputs import DeviceInput, Input, ReaStreamInput, reastream_port
+from bridge.audio.monitor import Monitor
 from bridge.audio.outputs import Output, open_output, resolve
-from bridge.audio.player import FADE_SECONDS, State, Voice
+from bridge.audio.player import FADE_SECONDS
 from bridge.audio.protocol import (
     COMMANDS,
+    CloseInput,
     Command,
+    Disarm,
     Done,
     Drain,
     Failed,
-    Finished,
+    InputLost,
+    InputOpened,
     ListModules,
     Lost,
     Message,
+    Meter,
+    Meters,
     Modules,
     Open,
     Opened,
+    OpenInput,
     Play,
-    Playing,
     Quit,
     Ready,
+    Report,
     SetGain,
+    SetMonitor,
     Stats,
     Stop,
-    Stopped,
-    Underrun,
     encode,
 )
-from bridge.audio.source import open_source
+from bridge.audio.wanted import Wanted
 from engine.errors import NotReady, SegueError
-from engine.ring import Ring
 
 SILENCE_LIMIT = 1.0  # seconds without a sound block after which the device counts as lost
 _SWITCH_INTERVAL = 0.0005  # keeps a busy thread from delaying the callback (facts/rig.md §1)
-_STATS_PERIOD = 0.5
-_TICK_IDLE, _TICK_BUSY = 0.2, 0.01
-_DETACH_SECONDS, _LEAVE_SECONDS = 1.0, 0.2
-_STATE_NAMES: dict[State, Literal["waiting", "playing", "starved", "stopping"]] = {
-    State.WAITING: "waiting",
-    State.PLAYING: "playing",
-    State.STARVED: "starved",
-    State.STOPPING: "stopping",
-}
+_STATS_PERIOD, _BUSY_STATS_PERIOD, _METER_PERIOD = 0.5, 0.1, 0.1
+_TICK_IDLE, _TICK_METERING, _TICK_BUSY = 0.2, 0.05, 0.01
+_LEAVE_SECONDS = 0.2
 
 
 def main(connection: Connection, heart: Heartbeat) -> None:
@@ -81,15 +85,17 @@ class AudioProcess:
         self._connection = connection
         self._heart = heart
         self._output: Output | None = None
-        self._voice: Voice | None = None
-        self._play = Play(ring="none")
-        self._opened_by: Open | None = None
-        self._gain = 1.0
-        self._told_begun = False
-        self._told_underruns = 0
-        self._told_lost = False
+        self._deck: Deck | None = None
+        self._input: Input | None = None
+        self._monitor: Monitor | None = None
+        self._wanted = Wanted()
+        self._told_lost = self._told_input_lost = False
         self._underruns_before = 0
-        self._next_stats = self._next_underrun = 0.0
+        self._next_stats = self._next_meters = 0.0
+        self._peaks = [
+            (0.0, 0.0, 0.0),
+            (0.0, 0.0, 0.0),
+        ]  # in left, in right, out: since the last stats, meters
         self._measured = (0, 0)  # when the load was last taken, and the output's busy time then, both in ns
 
     def serve(self) -> None:
@@ -98,7 +104,7 @@ class AudioProcess:
         while True:
             self._heart.beat_control()
             try:
-                if self._connection.poll(_TICK_BUSY if self._voice else _TICK_IDLE):
+                if self._connection.poll(self._tick):
                     command = self._receive()
                     if isinstance(command, Quit):
                         break
@@ -108,6 +114,12 @@ class AudioProcess:
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 break
         self._leave()
+
+    @property
+    def _tick(self) -> float:
+        if self._deck is not None and self._deck.busy:
+            return _TICK_BUSY
+        return _TICK_METERING if self._wanted.metering else _TICK_IDLE
 
     def _receive(self) -> Command | None:
         data = self._connection.recv_bytes()
@@ -132,166 +144,231 @@ class AudioProcess:
             case Open():
                 return self._open(command)
             case Play():
-                self._start(command)
-            case Stop(fade_ms=fade_ms) if self._voice and self._output:
-                self._voice.stop_frames = round(fade_ms * self._output.player.rate / 1000)
-            case Drain() if self._voice:
-                self._voice.drain = True
-            case SetGain(gain=gain):
-                self._gain = gain
-                if self._output:
-                    self._output.player.gain = gain
+                self._play(command)
+            case Disarm() if self._deck:
+                self._deck.disarm()
+            case Stop(fade_ms=fade_ms) if self._deck:
+                self._deck.stop(fade_ms)
+            case Drain() if self._deck:
+                self._deck.drain()
+            case SetGain() | SetMonitor() | Meter():
+                self._set(command)
+            case OpenInput():
+                return self._open_input(command)
+            case CloseInput():
+                self._close_input()
             case ListModules(tag=tag):
                 return Modules(tag=tag, names=sorted(sys.modules))
             case _:
                 pass
         return Done(tag=0 if isinstance(command, Quit) else command.tag)
 
+    def _set(self, command: SetGain | SetMonitor | Meter) -> None:
+        match command:
+            case SetGain(gain=gain):
+                self._wanted.gain = gain
+                if self._output:
+                    self._output.player.gain = gain
+            case SetMonitor(gain=gain):
+                self._wanted.monitor = gain
+                if self._monitor:
+                    self._monitor.gain = gain
+            case Meter(on=on):
+                self._wanted.metering = on
+
+    def _play(self, play: Play) -> None:
+        if self._deck is None:
+            raise NotReady("no output is open; open one before playing")
+        self._deck.play(play)
+        self._wanted.plays(play)
+
+    # -- the output ----------------------------------------------------------------------------------------
+
     def _open(self, command: Open) -> Message:
-        """Change the output; what plays goes on in the new one. If that cannot be opened, the old one is
-        again.
+        """Change the output; what plays goes on in the new one, and the input is opened anew, for devices can only be
+        looked for while no stream is open. If that output cannot be opened, the old one is again.
         """
-        resumed = self._play.model_copy(update={"fade_in": True}) if self._voice else None
-        self._detach()
-        previous = self._opened_by
-        if self._output is not None and not self._output.close():
+        before, playing = self._close_output()
+        recorded, self._wanted.input = self._wanted.input, None
+        self._end_input()
+        previous, self._wanted.open = self._wanted.open, None
+        try:
+            opened = self._start_output(command, before, playing)
+        except SegueError:
+            if previous is not None:
+                self._start_output(previous.model_copy(update={"append": True}), before, playing)
+            raise
+        finally:
+            if recorded is not None:
+                self._reopen_input(recorded)
+        return opened
+
+    def _close_output(self) -> tuple[Anchor | None, Wanted]:
+        """End the output; returns an anchor of its stream and what was playing in it."""
+        playing = replace(self._wanted)
+        if self._output is None or self._deck is None:
+            return None, playing
+        kept = {play.name for play in (playing.play, playing.armed) if play is not None}
+        before = self._output.anchor
+        position = self._deck.clear(kept)
+        playing = replace(self._wanted)  # something may have begun meanwhile
+        playing.position = position or playing.position
+        self._underruns_before += self._deck.underruns
+        if not self._output.close():
             self._told_lost = True
             self._send(Lost(reason=f"'{self._output.opened.device}' does not come back when it is closed"))
             raise NotReady("the audio process is being replaced; try again in a second")
-        self._output = self._opened_by = None
-        try:
-            opened = self._start_output(command)
-        except SegueError:
-            if previous is not None:
-                self._start_output(previous.model_copy(update={"append": True}))
-            raise
-        finally:
-            if resumed is not None and self._output is not None:
-                self._resume(resumed)
-        return opened
+        self._output = self._deck = self._monitor = None
+        return before, playing
 
-    def _resume(self, play: Play) -> None:
-        """Go on in a new output, unless the ring has gone meanwhile."""
-        try:
-            self._attach(play)
-        except SegueError as error:
-            self._send(Failed(tag=0, code=error.code, slug=error.slug, message=error.message))
-
-    def _start_output(self, command: Open) -> Opened:
-        self._output = open_output(command, resolve(command), self._heart)
-        self._output.player.gain = self._gain
-        self._opened_by = command
+    def _start_output(self, command: Open, before: Anchor | None, playing: Wanted) -> Opened:
+        output = self._output = open_output(command, resolve(command), self._heart)
+        self._monitor = output.player.monitor = Monitor(output.player.rate)
+        self._deck = Deck(output, self._tell, self._heart.beat_control)
+        self._wanted.open = command
+        self._wanted.play = self._wanted.armed = None
         self._told_lost = False
         self._measured = (time.monotonic_ns(), 0)
         self._next_stats = time.monotonic() + _STATS_PERIOD
-        return self._output.opened
+        for again in playing.restored(before, output.opened):
+            try:
+                self._carry_out(again)
+            except SegueError as error:  # what is to be played has gone meanwhile
+                self._send(Failed(tag=0, code=error.code, slug=error.slug, message=error.message))
+        return output.opened
 
-    def _start(self, play: Play) -> None:
-        voice = self._voice
-        if voice and play.ring == self._play.ring and voice.state < State.STOPPING and voice.stop_frames < 0:
-            voice.prebuffer_frames, voice.resume_frames = play.prebuffer_frames, play.resume_frames
-            voice.source.total_frames = play.total_frames
-            self._play = play
-            return
-        if voice:
-            self._end_voice(voice)
-        self._attach(play)
+    # -- the input -----------------------------------------------------------------------------------------
 
-    def _attach(self, play: Play) -> None:
-        if self._output is None:
-            raise NotReady("no output is open; open one before playing")
-        source = open_source(Ring.attach(play.ring), play.total_frames, self._output.player.rate)
-        self._voice = Voice(source, play.prebuffer_frames, play.resume_frames, play.fade_in)
-        self._play = play
-        self._told_begun, self._told_underruns = False, 0
-        self._output.player.voice = self._voice
+    def _open_input(self, command: OpenInput) -> InputOpened:
+        self._close_input()
+        monitor = self._monitor or Monitor(44_100)
+        port = reastream_port(command.device)
+        if port is not None:
+            self._input = ReaStreamInput(command, port, monitor)
+        else:
+            inputs = scan("input") if self._output is None else known("input")
+            device = find_device(command.device, inputs, "input")
+            self._input = DeviceInput(command, device, self._heart, monitor.rate, monitor)
+        self._wanted.input = command
+        self._told_input_lost = False
+        return self._input.opened
 
-    def _detach(self) -> int:
-        """Take the voice from the player and let go of its ring; returns the ring's read counter."""
-        voice, output = self._voice, self._output
-        if voice is None or output is None:
-            return 0
-        output.player.voice = None
-        deadline = time.monotonic() + _DETACH_SECONDS
-        while output.player.current is voice and time.monotonic() < deadline:
-            self._heart.beat_control()
-            time.sleep(0.002)
-        self._voice = None
-        self._underruns_before += voice.underruns
-        return voice.source.close()
+    def _reopen_input(self, command: OpenInput) -> None:
+        try:
+            self._send(self._open_input(command).model_copy(update={"tag": 0}))
+        except SegueError as error:
+            self._send(InputLost(reason=error.message))
+
+    def _close_input(self) -> None:
+        self._wanted.input = None
+        self._end_input()
+
+    def _end_input(self) -> None:
+        input_, self._input = self._input, None
+        if input_ is not None and not input_.close():
+            self._told_lost = True
+            self._send(Lost(reason=f"'{input_.opened.device}' does not come back when it is closed"))
+            raise NotReady("the audio process is being replaced; try again in a second")
+
+    # -- reports -------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         """Report what happened since the last time."""
-        output, now = self._output, time.monotonic()
-        if output is None:
+        now = time.monotonic()
+        if (
+            self._input is not None
+            and self._input.silent
+            and not self._told_input_lost
+            and not self._output_silent
+        ):
+            self._told_input_lost = True
+            self._send(
+                InputLost(
+                    reason=f"'{self._input.opened.device}' has given no sound for {SILENCE_LIMIT:.0f} s"
+                )
+            )
+        if self._wanted.metering and now >= self._next_meters:
+            self._next_meters = max(now, self._next_meters + _METER_PERIOD)
+            self._send(self._meters())
+        output, deck = self._output, self._deck
+        if output is None or deck is None:
             return
-        if self._voice:
-            self._watch_voice(self._voice, now)
+        deck.watch()
         failure = output.failure
         if failure is not None:
             self._send(Failed(tag=0, code=failure.code, slug=failure.slug, message=failure.message))
-        if self._heart.output_age > SILENCE_LIMIT and not self._told_lost:
+        if self._output_silent and not self._told_lost:
             self._told_lost = True
             self._send(
                 Lost(reason=f"'{output.opened.device}' has asked for no sound for {SILENCE_LIMIT:.0f} s")
             )
         if now >= self._next_stats:
-            self._next_stats = now + _STATS_PERIOD
-            self._send(self._stats(output))
+            self._next_stats = now + (_BUSY_STATS_PERIOD if deck.busy else _STATS_PERIOD)
+            self._send(self._stats(output, deck))
 
-    def _watch_voice(self, voice: Voice, now: float) -> None:
-        if voice.begun and not self._told_begun:
-            self._told_begun = True
-            self._send(Playing(ring=self._play.ring, label=self._play.name, frame=voice.start_frame))
-        ended = voice.state >= State.FINISHED
-        if voice.underruns > self._told_underruns and (ended or now >= self._next_underrun):
-            self._told_underruns = voice.underruns
-            self._next_underrun = now + _STATS_PERIOD
-            self._send(Underrun(ring=self._play.ring, label=self._play.name, count=voice.underruns))
-        if ended:
-            self._end_voice(voice)
+    @property
+    def _output_silent(self) -> bool:
+        return self._heart.output_age > SILENCE_LIMIT
 
-    def _end_voice(self, voice: Voice) -> None:
-        finished = voice.state == State.FINISHED
-        frames = self._detach()
-        if finished:
-            self._send(
-                Finished(
-                    ring=self._play.ring, label=self._play.name, frames=frames, underruns=voice.underruns
-                )
-            )
-        else:
-            self._send(Stopped(ring=self._play.ring, label=self._play.name, frames=frames))
-
-    def _stats(self, output: Output) -> Stats:
+    def _stats(self, output: Output, deck: Deck) -> Stats:
         now, busy = time.monotonic_ns(), output.busy_ns
         since, before = self._measured
         self._measured = (now, busy)
-        voice = self._voice
+        current, anchor = deck.current, output.anchor
+        source = None if current is None else current[1].source
+        recorded = None if self._input is None else self._input.anchor
+        left, right, out_peak = self._take_peaks(0)
         return Stats(
-            state=_STATE_NAMES.get(voice.state, "idle") if voice else "idle",
-            ring=self._play.ring if voice else "",
-            fill=voice.source.ring.fill if voice else 0,
-            read=voice.source.ring.read if voice else 0,
+            state=deck.state,
+            ring="" if current is None else current[0].ring,
+            label="" if current is None else current[0].name,
+            armed=deck.armed,
+            fill=0 if source is None else source.fill,
+            read=0 if source is None else source.position,
             played=output.player.played,
-            underruns=self._underruns_before + (voice.underruns if voice else 0),
+            underruns=self._underruns_before + deck.underruns,
             late=output.late,
             load=round((busy - before) / max(1, now - since), 4),
+            frame=0 if anchor is None else anchor.frame,
+            dac_ns=0 if anchor is None else anchor.at_ns,
+            in_frame=0 if recorded is None else recorded.frame,
+            adc_ns=0 if recorded is None else recorded.at_ns,
+            in_late=0 if self._input is None else self._input.late,
+            bad_packets=0 if self._input is None else self._input.bad,
+            in_peak=max(left, right),
+            out_peak=out_peak,
         )
 
+    def _meters(self) -> Meters:
+        left, right, out = self._take_peaks(1)
+        return Meters(in_left=left, in_right=right, out_left=out, out_right=out)
+
+    def _take_peaks(self, reader: int) -> tuple[float, float, float]:
+        """What was loudest since this reader (0: stats, 1: meters) asked last."""
+        left, right = (0.0, 0.0) if self._input is None else self._input.peaks()
+        out = 0.0
+        if self._output is not None:
+            out, self._output.player.peak = self._output.player.peak, 0.0
+        self._peaks = [(max(a, left), max(b, right), max(c, out)) for a, b, c in self._peaks]
+        taken, self._peaks[reader] = self._peaks[reader], (0.0, 0.0, 0.0)
+        return taken
+
     def _leave(self) -> None:
-        """Fade out, and close the output if its driver still answers."""
-        voice, output = self._voice, self._output
-        if output is None:
+        """Fade out, and close what is open if its driver still answers."""
+        output, deck = self._output, self._deck
+        if self._input is not None and not self._input.silent:
+            self._input.close()
+        if output is None or deck is None:
             return
-        if voice:
-            voice.stop_frames = round(FADE_SECONDS * output.player.rate)
-            deadline = time.monotonic() + _LEAVE_SECONDS
-            while voice.state < State.FINISHED and time.monotonic() < deadline:
-                time.sleep(0.002)
-            self._detach()
+        deck.fade_out(1_000 * FADE_SECONDS, _LEAVE_SECONDS)
+        deck.clear(set())
         if self._heart.output_age < SILENCE_LIMIT:
             output.close()
+
+    def _tell(self, report: Message) -> None:
+        """Send what became of a voice."""
+        self._wanted.hears(cast(Report, report))
+        self._send(report)
 
     def _send(self, report: Message) -> None:
         self._connection.send_bytes(encode(report))

@@ -18,8 +18,15 @@ from engine.ring import Ring, Samples
 class Source(Protocol):
     """Frames at the output's rate."""
 
-    ring: Ring
     total_frames: int | None
+
+    @property
+    def position(self) -> int:
+        """The frame, of the ring or file, that is played next."""
+
+    @property
+    def fill(self) -> int:
+        """Frames of the ring or file that wait."""
 
     def ready(self, frames: int) -> bool:
         """Whether ``frames`` (at the ring's rate) wait, or all that there will ever be."""
@@ -35,14 +42,22 @@ class Source(Protocol):
         """Skip what waits."""
 
     def close(self) -> int:
-        """Let go of the ring and return its read counter."""
+        """Let go of it and return its position."""
 
 
-def open_source(ring: Ring, total_frames: int | None, rate: int) -> Source:
-    """The source that plays ``ring`` on an output of ``rate`` Hz."""
+def open_source(ring: Ring, total_frames: int | None, rate: int, skip_frames: int = 0) -> Source:
+    """The source that plays ``ring`` on an output of ``rate`` Hz, from its frame ``skip_frames`` on."""
     if ring.rate == rate:
-        return DirectSource(ring, total_frames)
-    return ResampledSource(ring, total_frames, rate)
+        return DirectSource(ring, total_frames, skip_frames)
+    return ResampledSource(ring, total_frames, rate, skip_frames)
+
+
+def _skip(ring: Ring, to_frame: int) -> bool:
+    """Leave out what was written before ``to_frame``; whether that has been reached."""
+    missing = to_frame - ring.read
+    if missing > 0:
+        ring.advance(missing)
+    return ring.read >= to_frame
 
 
 def _left(ring: Ring, total_frames: int | None) -> int:
@@ -58,12 +73,25 @@ def _complete(ring: Ring, total_frames: int | None) -> bool:
 class DirectSource:
     """The ring itself."""
 
-    def __init__(self, ring: Ring, total_frames: int | None) -> None:
+    def __init__(self, ring: Ring, total_frames: int | None, skip_frames: int = 0) -> None:
         self.ring = ring
         self.total_frames = total_frames
+        self._skip_frames = skip_frames
+
+    @property
+    def position(self) -> int:
+        """See :class:`Source`."""
+        return self.ring.read
+
+    @property
+    def fill(self) -> int:
+        """See :class:`Source`."""
+        return self.ring.fill
 
     def ready(self, frames: int) -> bool:
         """See :class:`Source`."""
+        if not _skip(self.ring, self._skip_frames):
+            return _complete(self.ring, self.total_frames)
         return self.ring.fill >= min(frames, self.ring.capacity) or _complete(self.ring, self.total_frames)
 
     def read_into(self, out: Samples) -> int:
@@ -99,9 +127,10 @@ class ResampledSource:
     _PORTION = 2_048  # frames of the ring resampled at a time
     _PAUSE = 0.01
 
-    def __init__(self, ring: Ring, total_frames: int | None, rate: int) -> None:
+    def __init__(self, ring: Ring, total_frames: int | None, rate: int, skip_frames: int = 0) -> None:
         self.ring = ring
         self.total_frames = total_frames
+        self._skip_frames = skip_frames
         self._rate = rate
         self._lead = int(self.LEAD_SECONDS * rate)
         self._local = Ring.local(1 << (2 * self._lead).bit_length(), rate)
@@ -111,12 +140,24 @@ class ResampledSource:
         self._thread = threading.Thread(target=self._feed, name="resampler", daemon=True)
         self._thread.start()
 
+    @property
+    def position(self) -> int:
+        """See :class:`Source`."""
+        return self.ring.read
+
+    @property
+    def fill(self) -> int:
+        """See :class:`Source`."""
+        return self.ring.fill
+
     def ready(self, frames: int) -> bool:
         """See :class:`Source`."""
         if self._draining.is_set():
             return False
         if self._local.finished:
             return True
+        if self.ring.read < self._skip_frames:
+            return False
         enough = self.ring.fill >= min(frames, self.ring.capacity) or _complete(self.ring, self.total_frames)
         return enough and self._local.fill >= (1 if self._dry else self._lead // 2)
 
@@ -150,6 +191,9 @@ class ResampledSource:
             if self._draining.is_set():
                 stream.clear()
                 self._skip()
+            if self._taken == 0 and self.ring.read < self._skip_frames:
+                _skip(self.ring, self._skip_frames)
+                self._base = self.ring.read
             if not self._step(stream, portion):
                 self._stop.wait(self._PAUSE)
             self._settle()
@@ -159,6 +203,8 @@ class ResampledSource:
         if self._local.finished or self._local.fill >= self._lead:
             return False
         complete = _complete(self.ring, self.total_frames)
+        if self.ring.read < self._skip_frames and not complete:
+            return False
         ahead = self._base + self._taken - self.ring.read
         left = max(0, _left(self.ring, self.total_frames) - ahead)
         count = self.ring.peek_into(portion[:left], ahead)

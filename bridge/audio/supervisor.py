@@ -94,9 +94,10 @@ class AudioClient(Keeper):
             raise
 
     async def disarm(self) -> None:
-        """Take back what is armed, if anything."""
-        self.wanted.armed = None
+        """Take back what is armed, if anything; told as :class:`Disarmed`, unless it had begun."""
         await self._do(Disarm())
+        if self.recovering:
+            self.wanted.armed = None
 
     async def stop(self, fade_ms: float = 5.0) -> None:
         """Fade out; unread frames stay in the ring, and playing it again goes on from there. What is armed stays so."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from bridge.audio.anchor import Anchor, moved
 from bridge.audio.protocol import (
+    Command,
     Disarmed,
     Finished,
     InputOpened,
-    Message,
     Meter,
     Open,
     Opened,
@@ -49,7 +49,11 @@ class Wanted:
         """``play`` was asked for; the audio process decides by the same rule what becomes of it."""
         if self.play is not None and play.name == self.play.name:
             self.play = play
-        elif self.play is not None or play.at_frame is not None:
+        elif (
+            (self.armed is not None and play.name == self.armed.name)
+            or self.play is not None
+            or play.at_frame is not None
+        ):
             self.armed = play
         else:
             self.play, self.begun, self.position = play, False, play.from_frame
@@ -74,12 +78,12 @@ class Wanted:
             case _:
                 pass
 
-    def restored(self, before: Anchor | None, opened: Opened) -> list[Message]:
+    def restored(self, before: Anchor | None, opened: Opened) -> list[Command]:
         """What brings a process that has just opened the output to all the rest.
 
         What has begun goes on where it was; what was to begin at a frame does so at the same moment of the new stream.
         """
-        commands: list[Message] = [
+        commands: list[Command] = [
             SetGain(gain=self.gain),
             SetMonitor(gain=self.monitor),
             Meter(on=self.metering),

@@ -240,4 +240,4 @@ def test_two_rings_one_after_the_other(ring: Ring, recorder: Recorder) -> None:
     asyncio.run(play())
     sound = recorder.sound()
     assert match(sound, first) == len(first)
-    assert same_end(sound, second) == len(second)
+    assert same_end(sound, second) >= len(second) - FADE, "at most the decay of the first lies over it"

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.audio.player import Player, State, Voice
+from bridge.audio.player import Player
+from bridge.audio.voice import State, Voice
 from bridge.audio.source import DirectSource
 from engine.ring import Ring
 
@@ -38,7 +39,7 @@ def render(player: Player, *lengths: int) -> npt.NDArray[np.float32]:
 def test_any_block_sizes_give_the_take_bit_for_bit(blocks: list[int], frames: int) -> None:
     ring, take, player = Ring.local(4_096), noise(frames), Player(RATE)
     ring.write(take)
-    player.voice = voice = voice_on(ring, total=frames)
+    player.post(voice := voice_on(ring, total=frames))
     out = render(player, *blocks)
     count = min(len(out), frames)
     np.testing.assert_array_equal(out[:count], take[:count])
@@ -54,7 +55,7 @@ def test_silence_without_a_voice() -> None:
 def test_it_waits_for_the_prebuffer_or_the_end() -> None:
     ring, player = Ring.local(1_024), Player(RATE)
     ring.write(noise(500))
-    player.voice = voice = voice_on(ring, prebuffer=600)
+    player.post(voice := voice_on(ring, prebuffer=600))
     assert not render(player, 256).any() and voice.state == State.WAITING
     ring.write(noise(99))
     assert not render(player, 256).any()
@@ -63,7 +64,8 @@ def test_it_waits_for_the_prebuffer_or_the_end() -> None:
 
     short = Ring.local(1_024)
     short.write(noise(10))
-    player.voice = voice_on(short, prebuffer=600)
+    voice.dismissed = True
+    player.post(voice_on(short, prebuffer=600))
     assert not render(player, 256)[FADE:].any()
     short.finish()
     np.testing.assert_array_equal(render(player, 10), noise(10))
@@ -71,7 +73,7 @@ def test_it_waits_for_the_prebuffer_or_the_end() -> None:
 
 def test_a_prebuffer_beyond_the_ring_means_a_full_ring() -> None:
     ring, player = Ring.local(256), Player(RATE)
-    player.voice = voice_on(ring, prebuffer=100_000)
+    player.post(voice_on(ring, prebuffer=100_000))
     ring.write(noise(256))
     assert render(player, 64).all()
 
@@ -79,18 +81,18 @@ def test_a_prebuffer_beyond_the_ring_means_a_full_ring() -> None:
 def test_frames_beyond_the_end_of_the_take_are_left_alone() -> None:
     ring, player = Ring.local(1_024), Player(RATE)
     ring.write(noise(300))
-    player.voice = voice = voice_on(ring, total=200)
+    player.post(voice := voice_on(ring, total=200))
     block = np.zeros(256, np.float32)
-    assert player.render(block) == 200, "what follows the end is not playback"
+    assert player.render(block) == (0, 200), "what follows the end is not playback"
     assert (voice.state, ring.read, ring.fill) == (State.FINISHED, 200, 100)
-    assert player.render(block) == 0
+    assert player.render(block) == (0, 0)
 
 
 def test_an_underrun_decays_waits_and_fades_in_without_losing_a_frame() -> None:
     ring, player = Ring.local(8_192), Player(RATE)
     level = np.full(3_000, 0.5, np.float32)
     ring.write(level[:1_000])
-    player.voice = voice = voice_on(ring, resume=700)
+    player.post(voice := voice_on(ring, resume=700))
     first = render(player, 1_024, 512)
     assert (voice.state, voice.underruns) == (State.STARVED, 1)
     np.testing.assert_array_equal(first[:1_000], 0.5)
@@ -112,11 +114,11 @@ def test_no_step_is_larger_than_the_fade_makes_it(cut: int) -> None:
     """A constant that breaks off anywhere in a block never jumps by more than a fade's steepest step."""
     ring, player = Ring.local(8_192), Player(RATE)
     ring.write(np.ones(cut))
-    player.voice = voice_on(ring, resume=100, fade_in=True)
+    player.post(voice := voice_on(ring, resume=100, fade_in=True))
     parts = [render(player, 512, 512, 512, 512)]
     ring.write(np.ones(3_000))
     parts.append(render(player, 512))
-    player.voice = None
+    voice.dismissed = True
     parts.append(render(player, 512, 512))
     assert np.abs(np.diff(np.concatenate(parts), prepend=0)).max() <= np.pi / 2 / FADE + 1e-6
 
@@ -124,7 +126,7 @@ def test_no_step_is_larger_than_the_fade_makes_it(cut: int) -> None:
 def test_stop_fades_out_and_leaves_the_rest() -> None:
     ring, player = Ring.local(8_192), Player(RATE)
     ring.write(np.ones(8_000))
-    player.voice = voice = voice_on(ring)
+    player.post(voice := voice_on(ring))
     render(player, 1_000)
     voice.stop_frames = 400
     out = render(player, 256, 256)
@@ -136,7 +138,7 @@ def test_stop_fades_out_and_leaves_the_rest() -> None:
 @pytest.mark.parametrize("starved", [False, True])
 def test_stop_ends_a_silent_voice_at_once(starved: bool) -> None:
     ring, player = Ring.local(64), Player(RATE)
-    player.voice = voice = voice_on(ring, prebuffer=0 if starved else 10)
+    player.post(voice := voice_on(ring, prebuffer=0 if starved else 10))
     render(player, 32)
     voice.stop_frames = 400
     render(player, 32)
@@ -146,7 +148,7 @@ def test_stop_ends_a_silent_voice_at_once(starved: bool) -> None:
 def test_drain_skips_what_waits_and_is_no_underrun() -> None:
     ring, player = Ring.local(4_096), Player(RATE)
     ring.write(noise(3_000))
-    player.voice = voice = voice_on(ring, prebuffer=100)
+    player.post(voice := voice_on(ring, prebuffer=100))
     render(player, 512)
     voice.drain = True
     assert not render(player, 512)[FADE:].any()
@@ -158,7 +160,7 @@ def test_drain_skips_what_waits_and_is_no_underrun() -> None:
 def test_gain_is_reached_within_a_block_without_a_step() -> None:
     ring, player = Ring.local(8_192), Player(RATE)
     ring.write(np.ones(4_000))
-    player.voice = voice_on(ring)
+    player.post(voice_on(ring))
     render(player, 500)
     player.gain = 0.25
     ramp = render(player, 500)
@@ -170,7 +172,7 @@ def test_gain_set_in_silence_holds_from_the_first_frame() -> None:
     ring, player = Ring.local(8_192), Player(RATE)
     ring.write(np.ones(4_000))
     player.gain = 0.5
-    player.voice = voice_on(ring)
+    player.post(voice_on(ring))
     np.testing.assert_array_equal(render(player, 500), 0.5)
 
 
@@ -178,7 +180,7 @@ def test_the_callback_does_not_allocate_buffers() -> None:
     """Through playing, an underrun, a recovery, a gain ramp and a stop, no block-sized array is made."""
     ring, player, block = Ring.local(1 << 16), Player(RATE), np.zeros(2_048, np.float32)
     ring.write(noise(50_000))
-    player.voice = voice = voice_on(ring)
+    player.post(voice := voice_on(ring))
     render(player, 2_048)
     tracemalloc.start()
     try:
