@@ -119,6 +119,12 @@ class Session:
             properties=self._properties,
             choosing=self._choosing,
             time=self._time,
+            player=self._player,
+            jobs=self._jobs,
+            takes=self._takes,
+            primes=self._primes,
+            sound=self.sound,
+            aside=self._aside,
             engine_ready=self._engine_ready,
             tell=self._tell_people,
         )

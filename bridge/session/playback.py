@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from bridge.clock import Launch
+from bridge.clock import Launch, StreamClock
 from bridge.session.notices import Notices
 from bridge.session.prebuffer import LEAST_SECONDS, Pace, Prebuffer
 from bridge.session.transport import MusicalTime
@@ -110,6 +110,11 @@ class Player:
     def current(self) -> Voice | None:
         """What sounds."""
         return self._current
+
+    @property
+    def stream(self) -> StreamClock | None:
+        """Which frame of the output is heard when; None before any was."""
+        return self._clock.output
 
     @property
     def coming(self) -> Voice | None:

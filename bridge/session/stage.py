@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from bridge.session.aside import Aside
 from bridge.session.choices import Choosing
 from bridge.session.controllers import Controllers, MidiSetup
 from bridge.session.dispatch import Handler
+from bridge.session.jobs import JobBook
+from bridge.session.launching import Launching
 from bridge.session.notices import Notices
+from bridge.session.performing import Performing
+from bridge.session.playback import Player
 from bridge.session.presets import PresetDesk, PresetFolders
+from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
+from bridge.session.restyling import Restyling
+from bridge.session.sound import Sound
+from bridge.session.takes import TakeBook
 from bridge.session.transport import MusicalTime
 from engine.host.protocol import Ready
 
@@ -35,13 +44,39 @@ class Stage:
         properties: Properties,
         choosing: Choosing,
         time: MusicalTime,
+        player: Player,
+        jobs: JobBook,
+        takes: TakeBook,
+        primes: PrimeDesk,
+        sound: Sound,
+        aside: Aside,
         engine_ready: Callable[[], Ready],
         tell: Callable[[str], None],
     ) -> None:
         self.time = time
         self.controllers = Controllers(setup.midi, notices, properties, time.midi_clock, tell)
+        self.launching = Launching(time, player, choosing)
+        self.restyling = Restyling(
+            player=player,
+            jobs=jobs,
+            takes=takes,
+            launching=self.launching,
+            notices=notices,
+            engine_ready=engine_ready,
+            tell=tell,
+        )
         self.presets = PresetDesk(
-            setup.presets, choosing, notices, properties, engine_ready, lambda: None, tell
+            setup.presets, choosing, notices, properties, engine_ready, self.restyling.changed, tell
+        )
+        self.performing = Performing(
+            player=player,
+            takes=takes,
+            primes=primes,
+            launching=self.launching,
+            sound=sound,
+            aside=aside,
+            notices=notices,
+            properties=properties,
         )
 
     def start(self, handlers: Mapping[str, Handler]) -> None:
@@ -54,4 +89,5 @@ class Stage:
         """Let go of ports, files and clocks."""
         self.time.close()
         self.presets.close()
+        self.restyling.close()
         await self.controllers.close()

@@ -88,6 +88,7 @@ class MusicalTime:
     ) -> None:
         self.meter = Meter()
         self.key = ""
+        self.song_bars = 0.0  # length of the song; 0: unknown
         self.on_move: list[Callable[[], None]] = []
         self.output: StreamClock | None = None
         self.input: StreamClock | None = None
@@ -114,6 +115,7 @@ class MusicalTime:
             ("/segue/tempo", lambda: (round(self.bpm or 0.0, 3),)),
             ("/segue/signature", lambda: (self.meter.numerator, self.meter.denominator)),
             ("/segue/key", lambda: (self.key,)),
+            ("/segue/song/bars", lambda: (float(self.song_bars),)),
             ("/segue/transport/playing", lambda: (int(self._told.playing),)),
         ):
             properties.add(address, read)
@@ -200,6 +202,11 @@ class MusicalTime:
         """``""``: no key is known; otherwise as :data:`engine.request.KEYS` writes them, checked by the table."""
         self.key = key
         self._properties.publish("/segue/key", also)
+
+    def set_song_bars(self, bars: float, also: Peer | None = None) -> None:
+        """How long the song is, for models that hear where in a song they are; 0: unknown."""
+        self.song_bars = bars
+        self._properties.publish("/segue/song/bars", also)
 
     def start(self) -> None:
         """The song plays, from where it stands. Raises :class:`Follows` for other clocks."""

@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
-from bridge.osc.table import Entry, notice
+from bridge.osc.addresses.arguments import number, take_id, whole
+from bridge.osc.table import Entry, Role, notice
 
 ENTRIES = (
+    Entry(
+        "/segue/take/play",
+        "Play a take in place of what sounds, from the next place on the grid, or with 0 at once",
+        arguments=(take_id(), whole("quantised", 0, 1, optional=True)),
+        handler="take_play",
+        id_in_path=True,
+        timed=True,
+        lead_ms=80.0,
+    ),
+    Entry(
+        "/segue/take/stop",
+        "Fade out what sounds; jobs go on",
+        handler="take_stop",
+        press=True,
+        timed=True,
+    ),
+    Entry(
+        "/segue/take/ab",
+        "Hear the prime if a take sounds, and the take again if the prime does, at the same place",
+        handler="take_ab",
+        press=True,
+    ),
+    Entry(
+        "/segue/param/mix",
+        "0 = the input only, 1 = the takes only, both with the same power in between",
+        Role.PROPERTY,
+        (number("mix", 0.0, 1.0),),
+        "mix",
+        twin=True,
+    ),
+    Entry(
+        "/segue/param/gain_db",
+        "Gain of the output; -60 is silence",
+        Role.PROPERTY,
+        (number("gain_db", -60.0, 6.0, "dB"),),
+        "gain_db",
+        twin=True,
+    ),
     Entry("/segue/panic", "Silence now; jobs go on", handler="panic", press=True),
+    notice("/segue/take/armed", "id:i bar:i: a take will begin on that bar"),
     notice("/segue/sounding", "id start|end|stopped seconds:f: a job or take begins to sound, or has ended"),
     notice("/segue/playing", "id beats:f: where in it the listener is, ten times a second"),
 )

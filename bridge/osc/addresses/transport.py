@@ -76,6 +76,13 @@ ENTRIES = (
         arguments=(number("beat", 0.0, 1e7, "beats"),),
         handler="transport_locate",
     ),
+    Entry(
+        "/segue/song/bars",
+        "Length of the song, so that the model hears where in it the take lies; 0 = unknown",
+        Role.PROPERTY,
+        (number("bars", 0.0, 10_000.0, "bars"),),
+        "song_bars",
+    ),
     readout("/segue/sync/locked", "1 when the tempo can be relied on, else 0"),
     readout("/segue/transport/playing", "1 while the song plays, else 0"),
 )

@@ -29,13 +29,13 @@ class JobHandlers:
         if prime is None:
             raise NoPrime("there is no prime yet; send /segue/prime/file with the path of a riff first")
         seconds = float(call.values[0]) if call.values else None
-        self._ask(call, peer, from_prime(prime, self._desk.choosing.now, seconds))
+        self._ask(call, peer, from_prime(prime, self._desk.stage.launching.chosen, seconds))
         self._seed_was_used()
 
     def continue_take(self, call: Call, peer: Peer) -> None:
         """Continue a take as is chosen now."""
         seconds, at = (float(value) or None for value in (*call.values[1:], 0.0, 0.0)[:2])
-        chosen = self._desk.choosing.now
+        chosen = self._desk.stage.launching.chosen
 
         def make(take: TakeEntry, ready: Ready) -> Request:
             frames = None if at is None else max(1, round(at * take.rate))
@@ -64,7 +64,9 @@ class JobHandlers:
 
     def _ask(self, call: Call, peer: Peer, source: Source) -> None:
         desk, address = self._desk, call.entry.address
-        job = Job(desk.jobs.new_id(), source, peer, call.request_tag, address)
+        name = desk.jobs.new_id()
+        launched = desk.stage.launching.on_grid(name, source, call.at_ns)
+        job = Job(name, launched, peer, call.request_tag, address)
         desk.notices.done(peer, call.request_tag, address, job.id)
         desk.jobs.add(job)
 

@@ -8,10 +8,44 @@ from bridge.session.desk import Desk
 
 
 class SoundHandlers:
-    """Silence."""
+    """Playing takes, comparing, levels, silence."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+
+    def take_play(self, call: Call, peer: Peer) -> None:
+        """Play a take."""
+        wanted, quantised = (*call.values, 1)[:2]
+        take = self._desk.stage.performing.play(wanted, bool(quantised), call.at_ns)
+        self._desk.notices.done(peer, call.request_tag, call.entry.address, take.number)
+
+    def take_stop(self, call: Call, peer: Peer) -> None:
+        """End what sounds."""
+        self._desk.stage.performing.stop()
+        self._desk.notices.done(peer, call.request_tag, call.entry.address)
+
+    def take_ab(self, call: Call, peer: Peer) -> None:
+        """The other side."""
+        notices, address = self._desk.notices, call.entry.address
+        self._desk.stage.performing.ab(
+            lambda name: notices.done(peer, call.request_tag, address, name),
+            lambda error: notices.fail(peer, call.request_tag, address, error),
+        )
+
+    def mix(self, call: Call, peer: Peer) -> None:
+        """Input and takes, or read it."""
+        self._level(call, peer, "mix")
+
+    def gain_db(self, call: Call, peer: Peer) -> None:
+        """How loud, or read it."""
+        self._level(call, peer, "gain_db")
+
+    def _level(self, call: Call, peer: Peer, name: str) -> None:
+        if call.values:
+            self._desk.stage.performing.set_levels(**{name: float(call.values[0])})
+            self._desk.properties.publish(call.entry.address, peer)
+        else:
+            self._desk.properties.reply(call, peer)
 
     def panic(self, call: Call, peer: Peer) -> None:
         """Silence now; jobs go on."""

@@ -62,6 +62,13 @@ class TransportHandlers:
         else:
             self._desk.properties.reply(call, peer)
 
+    def song_bars(self, call: Call, peer: Peer) -> None:
+        """Set the song's length, or read it."""
+        if call.values:
+            self._time.set_song_bars(float(call.values[0]), peer)
+        else:
+            self._desk.properties.reply(call, peer)
+
     def beat(self, call: Call, peer: Peer) -> None:
         """A DAW says where it is. Not answered: it comes on every beat."""
         self._time.osc_beat(float(call.values[0]))
