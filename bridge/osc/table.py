@@ -201,7 +201,8 @@ def bind(entry: Entry, message: Message, path_id: str = "") -> Call | None:
     tags, values, request_tag = message.tags, message.values, tag_of(message)
     if request_tag:
         tags, values = tags[1:], values[1:]
-    if entry.press and len(values) == 1 and tags in ("i", "f", "d", "h", "T", "F", "I", "N"):
+    complete = sum(not argument.optional for argument in entry.arguments) <= bool(path_id)
+    if entry.press and complete and len(values) == 1 and tags in ("i", "f", "d", "h", "T", "F", "I", "N"):
         if values[0] == 0:
             return None
         if values[0] == 1 or values[0] is None:
