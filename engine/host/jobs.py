@@ -254,8 +254,11 @@ class _Job:
         filing.put(number, event)
 
     def _create(self, index: int, started: float) -> TakeWriter:
+        from engine.sampling import Start
+        from engine.sampling.pulse import kept_pulse
+
         known, hop = self._prime(), self.model.config.hops[-1]
-        overhang = 0 if known.start is None else known.start.prime_tokens * hop - known.start.seam
+        start = known.start or Start()
         return TakeWriter.create(
             self.root,
             _of_take(self.request, index),
@@ -263,9 +266,10 @@ class _Job:
             known.waveform,
             started=started,
             place=self.place,
-            overhang=overhang,
+            overhang=start.prime_tokens * hop - start.seam,
             hop=hop,
             left_out=known.left_out,
+            pulse=kept_pulse(self.model.config, self.request, known.waveform.mono_samples(), start.pulse),
             runtime=self.model.runtime,
         )
 

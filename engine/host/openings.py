@@ -62,43 +62,49 @@ def opening(backend: Backend, request: Request) -> Opening:
 def _continued(config: ModelConfig, request: Request, parent: Ancestor) -> Opening:
     """The end of the parent's codes that is of use; the prime is what was heard last.
 
-    Of a parent that was cut short the finer levels may end before the seam; what lacks of them is sampled. Where
-    they have not begun at all, the end of the parent's prime is encoded.
+    Of a parent that was cut short the finer levels may end before the seam. They begin anew there: what was heard is
+    encoded so that every code is known, but it sounded as the coarser level does, and they shall not go on so.
     """
     from engine.sampling import Start
     from engine.sampling.plan import prime_context
+    from engine.sampling.pulse import later_pulse
 
     hop = config.hops[config.top]
     cut = parent.seam(hop) + parent.continuation.size
     tokens = -(-cut // hop)
     first = max(0, tokens - prime_context(config, request.sampling))
-    codes, leads = {}, {}
+    heard = np.concatenate([parent.prime.mono_samples(), parent.continuation])
+    seam = cut - first * hop
+    before = heard.size - seam
+    codes, leads, fresh = {}, {}, set()
     for level in range(request.fidelity.level, config.top + 1):
         scale = hop // config.hops[level]
         if parent.whole or level == config.top:
             parent.require(level, tokens * scale)
-        elif level not in parent.codes and first < parent.prime_tokens:
+        elif parent.codes.get(level, heard[:0]).size < tokens * scale:
+            fresh.add(level)
             continue
-        known = parent.codes.get(level, np.zeros(0, np.int64))[first * scale : tokens * scale]
-        codes[level] = known[: known.size // scale * scale]
+        codes[level] = parent.codes[level][first * scale : tokens * scale]
         held = parent.leads.get(level, {}).items()
         leads[level] = {begin - first * scale: lead for begin, lead in held if begin >= first * scale}
-    audio = _end_of_prime(parent, first, hop)
-    heard = np.concatenate([parent.prime.mono_samples(), parent.continuation])
-    seam = cut - first * hop
-    before = parent.left_out + heard.size - seam
-    start = Start(tokens - first, seam, before, codes, audio, leads)
+    audio = _padded(heard[before:], (tokens - first) * hop) if fresh else heard[:0]
+    start = Start(
+        tokens - first,
+        seam,
+        parent.left_out + before,
+        codes,
+        audio,
+        leads,
+        frozenset(fresh),
+        later_pulse(parent.pulse, parent.last, config.rate),
+    )
     spare = max(0, heard.size - round(HEARD_SECONDS * config.rate))
     return Opening(Waveform.of_mono(heard[spare:], config.rate), start, parent.left_out + spare)
 
 
-def _end_of_prime(parent: Ancestor, first: int, hop: int) -> Samples:
-    """The prime's samples from top-level token ``first`` on, float32, whole tokens."""
-    prime = parent.prime.mono_samples()
-    used = min(parent.prime_tokens * hop, parent.seam(hop))
-    own = prime[prime.size - used :] if used else prime[:0]
-    own = own[first * hop :]
-    return np.ascontiguousarray(own[: own.size // hop * hop], dtype=np.float32)
+def _padded(samples: Samples, size: int) -> Samples:
+    """The first ``size`` samples, with silence where there are fewer: a take may end inside a token."""
+    return np.pad(samples[:size], (0, max(0, size - samples.size))).astype(np.float32)
 
 
 def _same_again(config: ModelConfig, request: Request, parent: Ancestor) -> Opening:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from engine.errors import OutOfRange
@@ -181,14 +181,14 @@ def make_plan(
     lowest: int,
     *,
     kept: int | None = None,
-    held: Mapping[int, int] | None = None,
+    fresh: Collection[int] = (),
     span: tuple[int, int] | None = None,
     changes: Sequence[int] = (),
 ) -> Plan:
     """The plan of a take. ``prime_tokens`` and ``total_tokens`` count top-level tokens, the prime included in both.
 
-    ``kept``: levels from this one up are known and have no windows. ``held``: tokens of a level that are known where
-    they are not all of the prime's; what lacks is sampled. ``span``: top-level tokens ``[from, to)`` that
+    ``kept``: levels from this one up are known and have no windows. ``fresh``: levels whose windows
+    see nothing of the prime: they begin where it ends. ``span``: top-level tokens ``[from, to)`` that
     are sampled again, at every level, between codes that stay. Nothing outside is sampled, not even the lower
     codes that the conditioner's reach (:func:`upper_reach`) connects with the span: that would change what is
     heard outside it. ``changes``: samples from position 0 at which the style changes; a level changes at its
@@ -196,7 +196,6 @@ def make_plan(
     """
     hops = config.hops
     scale = [hops[config.top] // hop for hop in hops]
-    before = [(held or {}).get(level, prime_tokens * s) for level, s in enumerate(scale)]
     windows: list[Sequence[Window]] = []
     for level, prior in enumerate(config.priors):
         if level < lowest or (kept is not None and level >= kept):
@@ -205,8 +204,10 @@ def make_plan(
         ratio = prior.upper.ratio if prior.upper else None
         settings = sampling.level(level)
         hop = hop_tokens(prior.n_ctx, settings.hop_fraction, ratio)
-        known = 0 if span is not None else before[level]
+        known = 0 if span is not None else prime_tokens * scale[level]
         all_tokens = total_tokens * scale[level]
+        unseen = known if level in fresh else 0
+        known, all_tokens = known - unseen, all_tokens - unseen
         if settings.strand is None or ratio is None:
             found = level_windows(level, known, all_tokens, prior.n_ctx, hop, ratio)
         else:
@@ -214,16 +215,24 @@ def make_plan(
             found = strand_windows(
                 level, known, all_tokens, prior.n_ctx, hop, ratio, settings.strand, overlap
             )
+        if unseen:
+            found = tuple(_moved(window, unseen, ratio) for window in found)
         if span is not None:
             found = only_span(found, span[0] * scale[level], span[1] * scale[level])
         unit = ratio or 1
         windows.append(split_at(found, [_nearest(c, hops[level] * unit) * unit for c in changes]))
     return Plan(
         lowest=lowest,
-        known=tuple(before),
+        known=tuple(prime_tokens * s for s in scale),
         total=tuple(total_tokens * s for s in scale),
         windows=tuple(tuple(level) for level in windows),
     )
+
+
+def _moved(window: Window, tokens: int, ratio: int | None) -> Window:
+    above = 0 if ratio is None else tokens // ratio
+    upper = (window.upper[0] + above, window.upper[1] + above)
+    return replace(window, start=window.start + tokens, stop=window.stop + tokens, upper=upper)
 
 
 def _nearest(samples: int, unit: int) -> int:

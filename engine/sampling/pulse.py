@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.prior.pulse import UNKNOWN, SongPulse, key_row, pulse_at
-from engine.request import KEYS, Request
+from engine.prior.pulse import BEATS_PER_BAR, UNKNOWN, SongPulse, key_row, pulse_at
+from engine.request import KEYS, MAX_BPM, MIN_BPM, Pulse, Request
 from engine.store.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -41,19 +42,25 @@ def _heard(prime: NDArray[np.float32], rate: int, bpm: float | None) -> PulseEst
 
 
 def song_pulse(
-    config: ModelConfig, request: Request, prime: NDArray[np.float32], seam: int
+    config: ModelConfig,
+    request: Request,
+    prime: NDArray[np.float32],
+    seam: int,
+    before: Pulse | None = None,
 ) -> SongPulse | None:
     """The pulse in samples of the song, for a model whose top prior is told it (else None).
 
     ``prime``: what was heard before the continuation, float32 [frames] at the model's rate, its end at sample
-    ``seam`` of the song. Without a tempo, stated or heard, the bar is unknown; from nothing, bars begin at the seam.
+    ``seam`` of the song; ``before``: the pulse of the take that is gone on from, which is kept. Without a tempo,
+    stated or heard, the bar is unknown; from nothing, bars begin at the seam.
     """
     if config.priors[config.top].pulse is None:
         return None
     rate = config.rate
-    stated = request.pulse
+    stated = _stated(request, before)
     bpm = (stated.bpm if stated else None) or request.bpm
-    heard = _heard(prime, rate, bpm) if prime.size else None
+    known = stated is not None and bpm is not None and None not in (stated.downbeat_frame, stated.key)
+    heard = _heard(prime, rate, bpm) if prime.size and not known else None
     key = UNKNOWN
     if stated is not None and stated.key is not None:
         key = 1 + KEYS.index(stated.key)
@@ -68,3 +75,39 @@ def song_pulse(
     elif heard is not None:
         downbeat = seam - prime.size + heard.downbeat * rate
     return pulse_at(pace, rate, downbeat, key)
+
+
+def _stated(request: Request, before: Pulse | None) -> Pulse | None:
+    """What the request says, and what the take before kept of what it does not say."""
+    if before is None:
+        return request.pulse
+    own = Pulse() if request.pulse is None else request.pulse
+    said = own.model_dump(exclude_none=True)
+    if request.bpm is not None:
+        said = {"bpm": request.bpm} | said
+    return Pulse.model_validate(before.model_dump() | said)
+
+
+def kept_pulse(
+    config: ModelConfig, request: Request, prime: NDArray[np.float32], before: Pulse | None
+) -> Pulse | None:
+    """:func:`song_pulse` as a request would state it, for the takes that go on from this one."""
+    found = song_pulse(config, request, prime, 0, before)
+    if found is None:
+        return None
+    key = KEYS[found.key - 1] if found.key != UNKNOWN else None
+    if not found.bar > 0:
+        return Pulse(key=key)
+    bpm = 60.0 * BEATS_PER_BAR * config.rate / found.bar
+    if not MIN_BPM <= bpm <= MAX_BPM:
+        return Pulse(key=key)
+    return Pulse(bpm=bpm, downbeat_frame=round(math.remainder(found.downbeat, found.bar)), key=key)
+
+
+def later_pulse(pulse: Pulse | None, frames: int, rate: int) -> Pulse | None:
+    """The same pulse for a take whose continuation begins ``frames`` after."""
+    if pulse is None or pulse.bpm is None or pulse.downbeat_frame is None:
+        return pulse
+    bar = 60.0 * BEATS_PER_BAR * rate / pulse.bpm
+    moved = round(math.remainder(pulse.downbeat_frame - frames, bar))
+    return pulse.model_copy(update={"downbeat_frame": moved})

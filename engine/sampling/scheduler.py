@@ -140,7 +140,14 @@ class Scheduler:
     def ready(self, level: int) -> bool:
         """Whether a quantum of the level can, and should, be made now."""
         state = self.levels[level]
-        return bool(state.unencoded or state.group or self._together(level))
+        if state.unencoded:
+            return self._is_turn(level)
+        return bool(state.group or self._together(level))
+
+    def _is_turn(self, level: int) -> bool:
+        """Whether the level above has begun: until then a prime that is not encoded would only keep it waiting."""
+        upper = self.levels.get(level + 1)
+        return upper is None or upper.finished or upper.filled > self.plan.known[level + 1]
 
     def _together(self, level: int) -> list[Window]:
         """The windows to begin now: the first that can be, and those that go on in step with it.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.backends.protocol import Codes
 from engine.errors import TooShort
-from engine.request import Request
+from engine.request import Pulse, Request
 from engine.sampling.plan import prime_context
 from engine.store.config import ModelConfig
 
@@ -20,12 +20,13 @@ class Start:
     """Position 0 is the beginning of what the model sees of the prime.
 
     ``codes``: int64 from position 0 of the levels that are known, the continuation included where that is known
-    too (upsample, infill); below the top they may end early where a take is continued that was cut short: what lacks
-    is sampled. ``prime_tokens``: top-level tokens of the prime. ``seam``: samples from position 0 to
+    too (upsample, infill). ``prime_tokens``: top-level tokens of the prime. ``seam``: samples from position 0 to
     the beginning of the continuation, at most ``prime_tokens`` hops and less than one hop short of it: a take
     may go on in the middle of a token. ``before``: samples of prime before position 0. ``audio``: float32, the
     prime's samples from position 0 on, ``prime_tokens`` hops, for the levels that have to be encoded. ``leads``:
     codes beside those of ``codes``, by level and by the token they begin at, see :class:`engine.events.LeadCodes`.
+    ``fresh``: levels of which the prime gives nothing that their windows should see. ``pulse``: what an earlier take
+    kept, as the request would state it.
     """
 
     prime_tokens: int = 0
@@ -34,6 +35,8 @@ class Start:
     codes: Mapping[int, Codes] = field(default_factory=dict)
     audio: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     leads: Mapping[int, Mapping[int, Codes]] = field(default_factory=dict)
+    fresh: frozenset[int] = frozenset()
+    pulse: Pulse | None = None
 
 
 def primed_start(config: ModelConfig, request: Request, prime: NDArray[np.float32]) -> Start:

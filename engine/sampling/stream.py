@@ -45,24 +45,10 @@ def plan_of(config: ModelConfig, request: Request, start: Start) -> Plan:
         total,
         request.fidelity.level,
         kept=min(known, default=None),
-        held=_held(config, start),
+        fresh=start.fresh,
         span=span,
         changes=[start.seam + change.at_frame for change in request.style_changes],
     )
-
-
-def _held(config: ModelConfig, start: Start) -> dict[int, int]:
-    """Tokens of the prime that are known, or can be encoded, of levels where that is not all of them."""
-    held = {
-        level: start.codes[level].size if level in start.codes else start.audio.size // hop
-        for level, hop in enumerate(config.hops)
-    }
-    top = config.hops[config.top]
-    return {
-        level: tokens
-        for level, tokens in held.items()
-        if tokens < start.prime_tokens * (top // config.hops[level])
-    }
 
 
 def _known_codes(
@@ -82,7 +68,7 @@ def _known_codes(
     for level, codes in known.items():
         if codes.size < plan.known[level]:
             raise BadFormat(f"the known codes of level {level} end before the prime does; encode it again")
-    if not any(plan.known[plan.lowest :]):
+    if not plan.known[plan.lowest]:
         return {level: known.get(level, np.zeros(0, np.int64)) for level in levels}
     top = levels[-1]
     if top not in known:
@@ -314,7 +300,7 @@ def _setting(config: ModelConfig, request: Request, prime: NDArray[np.float32], 
         (request.style, *(change.style for change in request.style_changes)),
         song,
         None if sung is None else song_lyrics(request, sung, config.rate),
-        song_pulse(config, request, prime, song[1] + start.seam),
+        song_pulse(config, request, prime, song[1] + start.seam, start.pulse),
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from engine.audio import Waveform
 from engine.errors import BadFormat, OutOfRange
+from engine.request import Pulse
 from engine.take.take import Leads, Take
 
 LEVEL_NAMES = ("bottom", "middle", "top")
@@ -41,7 +42,9 @@ class Ancestor:
     names: str
     leads: Leads = field(default_factory=dict)
     left_out: int = 0
-    whole: bool = True  # whether the levels that are there reach as far as the continuation
+    pulse: Pulse | None = None  # of the last one, whose ``last`` frames are used
+    last: int = 0
+    whole: bool = True  # whether none was cut short
 
     def seam(self, hop: int) -> int:
         """Samples from position 0 to the beginning of the continuation; ``hop``: of the top level."""
@@ -100,6 +103,9 @@ def ancestor(
             child.names,
             leads,
             one.left_out,
+            child.pulse,
+            child.last,
+            child.whole,
         )
     return one
 
@@ -142,7 +148,9 @@ def _single(take: Take, frames: int | None, hops: tuple[int, ...], hear: Hear | 
             if level in codes
         },
         info.head.left_out,
-        whole=info.state == "complete",
+        info.head.pulse,
+        used,
+        info.state == "complete",
     )
     return found if hear is None or used <= info.frames else _heard_on(found, used, tokens, hops, hear)
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from engine.audio import Waveform, read_audio
 from engine.errors import BadFormat, NoFile
-from engine.request import Frozen, Request
+from engine.request import Frozen, Pulse, Request
 
 REQUEST, PRIME, JOURNAL, AUDIO_PART = "request.json", "prime.wav", "journal", "audio.part"
 CODES, CONTINUATION, TAKE = "codes.safetensors", "continuation.wav", "take.json"
@@ -29,9 +29,9 @@ class TakeHead(Frozen):
     8601; ``parent``: folder name of the take that this one goes on from; ``overhang``: samples of the
     continuation that the prime's last top-level token covers, above 0 where a take goes on in the middle of one;
     ``hop``: samples per top-level token, 0 where that is unknown; ``left_out``: frames that were heard before those
-    of the prime's file; ``runtime``: what computes the model
-    (:attr:`engine.backends.protocol.Backend.runtime`): the same request gives the same samples on the same one. ""
-    where that is unknown.
+    of the prime's file; ``pulse``: what the model was told of it, as a request states it; ``runtime``: what
+    computes the model (:attr:`engine.backends.protocol.Backend.runtime`): the same request gives the same samples
+    on the same one. "" where that is unknown.
     """
 
     schema_version: int = 2
@@ -47,6 +47,7 @@ class TakeHead(Frozen):
     overhang: Annotated[int, Field(ge=0)] = 0
     hop: Annotated[int, Field(ge=0)] = 0
     left_out: Annotated[int, Field(ge=0)] = 0
+    pulse: Pulse | None = None
     runtime: str = ""
 
 

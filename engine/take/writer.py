@@ -20,7 +20,7 @@ from engine.audio import Waveform, write_wav_float
 from engine.audio.durable import sync_folder, write_durably, writing
 from engine.errors import BadFormat, Busy, SegueError
 from engine.events import AudioChunk, Event, KeptCodes, LeadCodes, Preview, PrimeEncoded, WindowDone
-from engine.request import Request
+from engine.request import Pulse, Request
 from engine.take.closing import close_take
 from engine.take.journal import Journal, Kind, Record, sync_data
 from engine.take.state import Growth
@@ -69,14 +69,15 @@ class TakeWriter:
         overhang: int = 0,
         hop: int = 0,
         left_out: int = 0,
+        pulse: Pulse | None = None,
         runtime: str = "",
     ) -> TakeWriter:
         """A new take in a folder of its own under ``root`` (made when missing), or in the folder ``place``.
 
         ``prime``: one channel at the model's rate, as read by :func:`engine.audio.read_prime`, empty for a take
         from nothing; ``started``: ``time.perf_counter()`` at the beginning of the work, now when None;
-        ``overhang``, ``hop``, ``left_out`` and ``runtime``: see :class:`TakeHead`. Raises :class:`Busy` when there is a
-        take in ``place``.
+        ``overhang``, ``hop``, ``left_out``, ``pulse`` and ``runtime``: see :class:`TakeHead`. Raises :class:`Busy` when
+        there is a take in ``place``.
         """
         now = datetime.now().astimezone()
         folder = _new_folder(Path(root), now) if place is None else _empty_place(place)
@@ -94,6 +95,7 @@ class TakeWriter:
             overhang=overhang,
             hop=hop,
             left_out=left_out,
+            pulse=pulse,
             runtime=runtime,
         )
         try:
