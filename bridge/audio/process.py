@@ -181,6 +181,7 @@ class AudioProcess:
             raise NotReady("no output is open; open one before playing")
         self._deck.play(play)
         self._wanted.plays(play)
+        self._next_stats = min(self._next_stats, time.monotonic() + _BUSY_STATS_PERIOD)
 
     # -- the output ----------------------------------------------------------------------------------------
 

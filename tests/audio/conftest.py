@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from engine.ring import Ring, ring_name
-from tests.rig.jack import jack_server, recorder
+from tests.rig.jack import feeder, jack_server, recorder
 
-__all__ = ["jack_server", "recorder"]
+__all__ = ["feeder", "jack_server", "recorder"]
 
 
 @pytest.fixture

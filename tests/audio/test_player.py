@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.audio.player import Player
-from bridge.audio.voice import State, Voice
 from bridge.audio.source import DirectSource
+from bridge.audio.voice import State, Voice
 from engine.ring import Ring
 
 from .harness import noise

@@ -43,10 +43,12 @@ def wait_until(condition: Callable[[], Any], seconds: float = 15.0, what: str = 
 
 
 class JackServer:
-    """A named ``jackd`` with the dummy driver at ``rate`` Hz."""
+    """A named ``jackd`` with the dummy driver at ``rate`` Hz, with two inputs and ``outputs`` outputs."""
 
-    def __init__(self, name: str, folder: Path, rate: int = 44_100, period: int = PERIOD) -> None:
-        self.name, self.rate, self.period = name, rate, period
+    def __init__(
+        self, name: str, folder: Path, rate: int = 44_100, period: int = PERIOD, outputs: int = 2
+    ) -> None:
+        self.name, self.rate, self.period, self.outputs = name, rate, period, outputs
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -72,6 +74,10 @@ class JackServer:
             str(self.rate),
             "-p",
             str(self.period),
+            "-C",
+            "2",
+            "-P",
+            str(self.outputs),
         ]
         environment = {**os.environ, **self.environment}
         with _LOCK.open("w") as lock, self._log.open("wb") as log:
@@ -103,14 +109,15 @@ class JackServer:
 
 
 class Recorder:
-    """Records the first output of every client whose name begins with "Segue", ``seconds`` from its first
+    """Records output ``channel`` (from 0) of every client whose name begins with "Segue", ``seconds`` from its first
     sound.
     """
 
-    def __init__(self, server: JackServer, seconds: float = 60.0) -> None:
+    def __init__(self, server: JackServer, seconds: float = 60.0, channel: int = 0) -> None:
         import jack
 
-        self._client = jack.Client("recorder", no_start_server=True, servername=server.name)
+        self._source = rf"^Segue.*:out_{channel}$"
+        self._client = jack.Client(f"recorder{channel}", no_start_server=True, servername=server.name)
         self._port = self._client.inports.register("in")
         self._heard = np.zeros(int(seconds * server.rate), np.float32)
         self._at = 0
@@ -173,7 +180,7 @@ class Recorder:
             with contextlib.suppress(
                 jack.JackError
             ):  # a port not yet active, or gone while it was asked about
-                for source in self._client.get_ports(r"^Segue.*:out_0$", is_audio=True, is_output=True):
+                for source in self._client.get_ports(self._source, is_audio=True, is_output=True):
                     if not self._joined(source):
                         self._client.connect(source, self._port)
             self._appeared.wait(0.005)
@@ -181,6 +188,51 @@ class Recorder:
 
     def _joined(self, source: Any) -> bool:
         return any(port.name == self._port.name for port in self._client.get_all_connections(source))
+
+
+class Feeder:
+    """A client named ``name`` with one output, which plays silence, and from :meth:`feed` on ``audio``, once."""
+
+    def __init__(self, server: JackServer, name: str = "feeder") -> None:
+        import jack
+
+        self._client = jack.Client(name, no_start_server=True, servername=server.name)
+        self._port = self._client.outports.register("out")
+        self._audio = np.zeros(0, np.float32)
+        self._at = 0
+        self._client.set_process_callback(self._process)
+        self._client.activate()
+
+    @property
+    def connected(self) -> bool:
+        """Whether somebody listens."""
+        return bool(self._port.connections)
+
+    def feed(self, audio: npt.NDArray[np.float32]) -> None:
+        """Play ``audio`` (shape [frames]) from the next block on."""
+        self._audio, self._at = audio, 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it was given away."""
+        return self._at >= len(self._audio)
+
+    def close(self) -> None:
+        """Leave the server; does nothing if that has died, for JACK then waits for ever."""
+        closer = threading.Thread(target=self._leave, daemon=True)
+        closer.start()
+        closer.join(2)
+
+    def _leave(self) -> None:
+        self._client.deactivate()
+        self._client.close()
+
+    def _process(self, frames: int) -> None:
+        block = self._port.get_array()
+        part = self._audio[self._at : self._at + frames]
+        block[: len(part)] = part
+        block[len(part) :] = 0
+        self._at += len(part)
 
 
 def match(recorded: npt.NDArray[np.float32], take: npt.NDArray[np.float32], at: int = 0) -> int:
@@ -201,9 +253,13 @@ def need_jack() -> None:
 def jack_server(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[JackServer]:
-    """A running dummy server; ``parametrize("jack_server", [48_000], indirect=True)`` sets its rate."""
+    """A running dummy server; ``parametrize("jack_server", [48_000], indirect=True)`` sets its rate, a pair the number
+    of its outputs too.
+    """
     need_jack()
-    server = JackServer(f"t{os.getpid()}", tmp_path, rate=getattr(request, "param", 44_100))
+    wanted = getattr(request, "param", 44_100)
+    rate, outputs = wanted if isinstance(wanted, tuple) else (wanted, 2)
+    server = JackServer(f"t{os.getpid()}", tmp_path, rate=rate, outputs=outputs)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     server.start()
@@ -215,5 +271,13 @@ def jack_server(
 def recorder(jack_server: JackServer) -> Iterator[Recorder]:
     """A recorder on the server's side."""
     made = Recorder(jack_server)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def feeder(jack_server: JackServer) -> Iterator[Feeder]:
+    """A client on the server's side that can be recorded."""
+    made = Feeder(jack_server)
     yield made
     made.close()
