@@ -1,3 +1,3 @@
-from tests.bridge.conftest import start_session
+from tests.bridge.conftest import riff, start_session
 
-__all__ = ["start_session"]
+__all__ = ["riff", "start_session"]
