@@ -13,11 +13,15 @@ MOST_RESTARTS = 5
 
 
 class Backoff:
-    """Delays of 0.1 s · 1.5^n for the n-th restart within a minute; at most five of them."""
+    """Delays of 0.1 s · 1.5^n for the n-th restart within a minute in vain; at most five of them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._restarts: deque[float] = deque()
+
+    def worked(self) -> None:
+        """The process does what it is there for: its earlier deaths say nothing about the next one."""
+        self._restarts.clear()
 
     def next_delay(self) -> float | None:
         """Seconds to wait before this restart; None when it would be the sixth within a minute."""

@@ -19,7 +19,19 @@ from pydantic import ValidationError
 from bridge.supervision.backoff import Backoff
 from bridge.supervision.worker import Worker
 from engine.errors import NotReady, SegueError
-from engine.host.protocol import REPORTS, Command, Failed, LoadModel, Quit, Ready, Report, encode
+from engine.host.protocol import (
+    REPORTS,
+    Command,
+    Failed,
+    JobState,
+    LoadModel,
+    PrimeReady,
+    Quit,
+    Ready,
+    Report,
+    TakeDone,
+    encode,
+)
 
 log = logging.getLogger("segue.engine")
 
@@ -159,6 +171,10 @@ class EngineClient:
             return
         if self.state is EngineState.STARTING:
             self._change(EngineState.LOADING, f"loading the model {self._setup.model}")
+        if isinstance(report, PrimeReady | TakeDone) or (
+            isinstance(report, JobState) and report.progress > 0
+        ):
+            self._backoff.worked()
         if isinstance(report, Ready):
             self.ready, self.failure, self.loading = report, None, None
             self._setup = replace(self._setup, model=report.model)

@@ -50,6 +50,13 @@ def test_delays_grow_by_half_and_the_sixth_restart_in_a_minute_is_refused():
     assert backoff.next_delay() == pytest.approx(0.1)
 
 
+def test_deaths_of_a_process_that_worked_in_between_do_not_add_up():
+    backoff = Backoff(lambda: 100.0)
+    for _ in range(20):
+        assert backoff.next_delay() == pytest.approx(0.1)
+        backoff.worked()
+
+
 def test_a_killed_engine_is_replaced_and_the_take_completed(
     start_session: StartSession, riff: Path, tmp_path: Path
 ):
