@@ -43,7 +43,19 @@ def test_help_lists_every_command() -> None:
     done = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, check=True)
     listed = re.findall(r"^  (\w+)  +\S", done.stdout.partition("Commands:")[2], re.M)
     sampling = ["sample", "upsample", "infill", "tree", "compose"]
-    rest = ["train", "corpus", "eval", "seams", "export", "models", "bench", "presets", "midi", "doctor"]
+    rest = [
+        "train",
+        "corpus",
+        "eval",
+        "seams",
+        "export",
+        "models",
+        "bench",
+        "presets",
+        "midi",
+        "osc",
+        "doctor",
+    ]
     assert listed == ["serve", "continue", "align", *sampling, *rest]
 
 

@@ -26,10 +26,7 @@ DEFAULT_PORT = 19770
 PROTOCOL_VERSION = 1
 
 PARAMETERS = parameters.ENTRIES
-TABLE = Table(
-    entry
-    for subject in (server, clients, model, prime, style, parameters, transport, jobs, takes, sound, midi)
-    for entry in subject.ENTRIES
-)
+SUBJECTS = (server, clients, model, prime, style, parameters, transport, jobs, takes, sound, midi)
+TABLE = Table(entry for subject in SUBJECTS for entry in subject.ENTRIES)
 
-__all__ = ["DEFAULT_PORT", "MAX_TAKES", "PARAMETERS", "PROTOCOL_VERSION", "TABLE"]
+__all__ = ["DEFAULT_PORT", "MAX_TAKES", "PARAMETERS", "PROTOCOL_VERSION", "SUBJECTS", "TABLE"]
