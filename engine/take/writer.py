@@ -155,17 +155,19 @@ class TakeWriter:
             self._chunk(event)
 
     def _prime_codes(self, event: PrimeEncoded) -> None:
-        for left, (level, codes) in zip(
-            range(len(event.codes))[::-1], sorted(event.codes.items()), strict=True
-        ):
+        complete = self._growth.prime_complete
+        fresh: list[tuple[int, NDArray[np.int64]]] = []
+        for level, codes in sorted(event.codes.items()):
             known = self._growth.prime_tokens.get(level)
-            if known is None or not self._growth.prime_complete:
-                self._append(Kind.PRIME, level, left, codes=codes, seconds=event.seconds)
+            if known is None or not complete:
+                fresh.append((level, codes))
             elif not np.array_equal(self._growth.codes(level)[:known], codes):
                 raise BadFormat(
                     f"the prime's codes of level {level} differ from those of the take in '{self.folder}'; "
                     "a take can only be resumed with the same model"
                 )
+        for left, (level, codes) in zip(range(len(fresh))[::-1], fresh, strict=True):
+            self._append(Kind.PRIME, level, left, codes=codes, seconds=event.seconds)
 
     def _chunk(self, event: AudioChunk) -> None:
         if event.start > max(self._frames, self._growth.audio_frames):

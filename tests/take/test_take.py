@@ -327,3 +327,25 @@ def test_a_changed_prime_is_not_gone_on_with(tmp_path: Path):
         BadFormat, match=r"prime\.wav in .* was changed; put the original back to resume the take"
     ):
         TakeWriter.resume(writer.folder)
+
+
+def test_a_prime_that_is_told_level_by_level_costs_no_window(tmp_path: Path) -> None:
+    """A take that was cut short knew its top level only; its successor is told all levels of the prime at once."""
+    whole = prime_encoded()
+    writer = TakeWriter.create(tmp_path, request(), "hash", prime())
+    writer.event(PrimeEncoded({2: whole.codes[2]}, 0.1))
+    count, start = 336 // WINDOWS, PRIME_FRAMES // HOPS[2]
+    writer.event(WindowDone(2, 0, start, codes(2, start, count), 0.01))
+    writer.close()
+    again = TakeWriter.resume(writer.folder)
+    assert again.done is not None and again.done[2].size == start + count
+    again.event(whole)
+    again.event(WindowDone(2, 1, start + count, codes(2, start + count, count), 0.01))
+    again.close()
+    last = TakeWriter.resume(writer.folder)
+    assert last.done is not None and {level: array.size for level, array in last.done.items()} == {
+        0: PRIME_FRAMES // 8,
+        1: PRIME_FRAMES // 32,
+        2: start + 2 * count,
+    }
+    last.close()
