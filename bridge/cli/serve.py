@@ -37,9 +37,9 @@ PIPED_COLUMNS = 240  # paths stay whole where nobody sees a terminal
 )
 @click.option(
     "--query-port",
-    default=str(QUERY_PORT),
+    default="auto",
     show_default=True,
-    help="Port for OSCQuery; 0: a free one, or none.",
+    help=f"Port for OSCQuery; auto: {QUERY_PORT} or a free one; none.",
 )
 @click.option("--device", default=None, help="Sound output: part of a device's name, file:PATH, or none.")
 @click.option(
@@ -97,44 +97,21 @@ def serve(
         sound=SoundSetup(device, folder / f"playback_{datetime.now():%Y-%m-%d_%H%M%S}.wav"),
         roots=tuple(root.expanduser().resolve() for root in allow),
         version=(number, commit.strip("()")),
-        query_port=_query_port(query_port),
+        query_ports=_query_ports(query_port),
         announce=query_port != "none",
     )
     run(setup, console, errand)
 
 
-def _query_port(asked: str) -> int | None:
-    """None for "none". Raises :class:`OutOfRange`."""
-    if asked == "none":
-        return None
+def _query_ports(asked: str) -> tuple[int, ...]:
+    """The ports to try for OSCQuery. Raises :class:`OutOfRange`."""
+    if asked in ("auto", "none"):
+        return (QUERY_PORT, 0) if asked == "auto" else ()
     if not (asked.isascii() and asked.isdecimal() and int(asked) <= 65535):
         raise OutOfRange(
-            f"the port of OSCQuery is {asked}; it must be from 1 to 65535, 0 for a free one, or none"
+            f"the port of OSCQuery is {asked}; it must be from 1 to 65535, 0 for a free one, auto or none"
         )
-    return int(asked)
-
-
-def _engine(model: str | None, mock_with: tuple[str, ...]) -> EngineSetup:
-    if mock_with:
-        raise BadArguments("--mock-with is for the mock engine; give --mock too")
-    options = {"backend": chosen_backend(), "device": chosen_device()}
-    return EngineSetup(model=model or "starter", options=options)
-
-
-def _mock_engine(model: str | None, mock_with: tuple[str, ...]) -> EngineSetup:
-    """Raises :class:`BadArguments` for an option that the mock engine does not have or cannot take."""
-    given = dict(entry.partition("=")[::2] for entry in mock_with)
-    try:
-        options = MockOptions.model_validate(given).model_dump()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = first["loc"][0]
-        if name not in MockOptions.model_fields:
-            known = ", ".join(MockOptions.model_fields)
-            raise BadArguments(f"the mock engine has no option '{name}'; it has {known}") from None
-        rule = first["msg"].replace("Input should be", "it must be")
-        raise BadArguments(f"--mock-with {name} is '{given[str(name)]}'; {rule}") from None
-    return EngineSetup(model=model or DEFAULT_MODEL, target=TARGET, options=options)
+    return (int(asked),)
 
 
 def _errand(riff: Path | None) -> Errand:

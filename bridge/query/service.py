@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bridge.osc.addresses import TABLE
 from bridge.osc.endpoint import Address
@@ -14,6 +14,7 @@ from bridge.query.server import QueryServer
 from bridge.query.tree import Tree
 from bridge.session.listening import Listening
 from bridge.session.properties import Properties
+from engine.errors import Busy
 
 
 class QueryService:
@@ -34,10 +35,18 @@ class QueryService:
         """Where it is served; None when it is not."""
         return self._server.address
 
-    async def start(self, host: str, port: int | None, osc: Address, announce: bool) -> None:
-        """Serve at ``port`` (0: a free one; None: not at all) and tell the network. Raises :class:`Busy`."""
-        if port is not None:
-            await self._server.start(host, port, osc)
+    async def start(self, host: str, ports: Sequence[int], osc: Address, announce: bool) -> None:
+        """Serve at the first of ``ports`` that is free (0: any; none: not at all) and tell the network.
+
+        Raises :class:`Busy` when all are taken.
+        """
+        for port in ports:
+            try:
+                await self._server.start(host, port, osc)
+                break
+            except Busy:
+                if port == ports[-1]:
+                    raise
         if announce:
             self._announcing = asyncio.create_task(self.announcement.start(osc, self.address))
 

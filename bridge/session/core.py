@@ -26,6 +26,7 @@ from bridge.session.playback import Player
 from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
 from bridge.session.sound import Sound, SoundEvents, SoundSetup
+from bridge.session.soundcard import SoundCard
 from bridge.session.sources import from_prime
 from bridge.session.stage import Stage, StageSetup
 from bridge.session.takes import TakeBook
@@ -43,7 +44,7 @@ class SessionSetup:
 
     ``port`` 0 takes a free one. ``takes``: where takes are filed. ``roots``: folders that clients on other hosts
     may name files in. ``version``: (number, commit). ``models``: what can be loaded. ``stage``: what it is played
-    with. ``query_port``: where OSCQuery is served, 0 at a free port, None not at all; ``announce``: tell the network.
+    with. ``query_ports``: where OSCQuery is served, the first that is free (0: any), none: not at all; ``announce``: tell the network.
     """
 
     host: str
@@ -53,7 +54,7 @@ class SessionSetup:
     sound: SoundSetup
     roots: tuple[Path, ...] = ()
     version: tuple[str, str] = ("0", "")
-    query_port: int | None = None
+    query_ports: tuple[int, ...] = ()
     announce: bool = False
     models: Catalogue = field(default_factory=StoredModels)
     stage: StageSetup = field(default_factory=StageSetup)
@@ -83,9 +84,13 @@ class Session:
                 stopped=lambda report: self._player.stopped(report.label or report.ring),
                 stats=self._sound_stats,
                 opened=self._sound_opened,
+                lost=lambda reason: self._card.lost(reason),
+                meters=lambda report: self._card.meters(report),
             ),
         )
         self._properties = Properties(self._notices)
+        self._card = SoundCard(self.sound, self._notices, self._properties, self._subscribers)
+        self._subscribers.on_change = self._card.listeners_changed
         self._time = MusicalTime(self._notices, self._properties, self._tell_people, source=setup.stage.clock)
         self._time.show_grid(lambda: self._choosing.now.quantum)
         self._player = Player(
@@ -150,6 +155,7 @@ class Session:
             aside=self._aside,
             models=self._models,
             player=self._player,
+            sound=self.sound,
             inside=self._inside,
             listening=self._listening,
             time=self._time,
@@ -168,7 +174,7 @@ class Session:
         """
         self.address = await self.endpoint.listen(self._setup.host, self._setup.port, tcp=True)
         await self.query.start(
-            self._setup.host, self._setup.query_port, self.address, self._setup.announce
+            self._setup.host, self._setup.query_ports, self.address, self._setup.announce
         )
         self._heart = asyncio.create_task(
             heartbeat(lambda beat: self._notices.publish("/segue/heartbeat", beat))
@@ -312,10 +318,12 @@ class Session:
         self._player.unplayable(ring)
 
     def _sound_stats(self, stats: Stats) -> None:
+        self._card.stats(stats)
         if stats.dac_ns:
             self._time.output_heard(self.sound.rate, stats.frame, stats.dac_ns)
 
     def _sound_opened(self, opened: Opened) -> None:
+        self._card.opened(opened)
         self._time.output_lost()
         if opened.dac_ns:
             self._time.output_heard(opened.rate, opened.frame, opened.dac_ns)

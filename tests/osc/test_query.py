@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from bridge.cli import segue
 from bridge.osc.addresses import TABLE
 from bridge.osc.table import Role
 from bridge.query.guard import may_ask
@@ -26,7 +28,7 @@ from tests.osc.test_tcp import poll
 
 @pytest.fixture
 def running(start_session: StartSession) -> RunningSession:
-    return start_session(setup={"query_port": 0})
+    return start_session(setup={"query_ports": (0,)})
 
 
 def query_port(running: RunningSession) -> int:
@@ -233,4 +235,21 @@ def test_what_is_not_http_does_no_harm(running: RunningSession, data: bytes):
 
 def test_a_port_that_is_taken_is_named_with_the_option(start_session: StartSession, running: RunningSession):
     with pytest.raises(Busy, match="is in use; use --query-port with another number, or none"):
-        start_session(setup={"query_port": query_port(running)})
+        start_session(setup={"query_ports": (query_port(running),)})
+
+
+def test_a_port_that_is_taken_is_passed_over_when_others_will_do(
+    start_session: StartSession, running: RunningSession
+):
+    other = start_session(setup={"query_ports": (query_port(running), 0)})
+    assert query_port(other) != query_port(running)
+    assert get(other, "/?HOST_INFO")[1]["OSC_PORT"] == other.port
+
+
+@pytest.mark.parametrize("asked", ["x", "-1", "65536", ""])
+def test_a_port_that_is_none_is_refused(asked: str):
+    done = CliRunner().invoke(segue, ["serve", "--query-port", asked])
+    assert (done.exit_code, done.output) == (
+        2,
+        f"segue: the port of OSCQuery is {asked}; it must be from 1 to 65535, 0 for a free one, auto or none\n",
+    )
