@@ -16,6 +16,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -29,6 +30,9 @@ import pytest
 
 PERIOD = 1024
 _START_SECONDS = 15.0
+_CALLS = (
+    threading.Lock()
+)  # libjack crashes if a client is made while another thread of the process asks for ports
 _LOCK = Path(tempfile.gettempdir()) / "segue-jackd-start.lock"  # simultaneous starts race in JACK's registry
 
 
@@ -177,9 +181,8 @@ class Recorder:
         import jack
 
         while not self._closing:
-            with contextlib.suppress(
-                jack.JackError
-            ):  # a port not yet active, or gone while it was asked about
+            # (An error is a port not yet active, or gone while it was asked about.)
+            with contextlib.suppress(jack.JackError):
                 for source in self._client.get_ports(self._source, is_audio=True, is_output=True):
                     if not self._joined(source):
                         self._client.connect(source, self._port)
@@ -191,48 +194,34 @@ class Recorder:
 
 
 class Feeder:
-    """A client named ``name`` with one output, which plays silence, and from :meth:`feed` on ``audio``, once."""
+    """A client named ``name`` with one output, which plays silence, and what :meth:`feed` gives it, once."""
 
-    def __init__(self, server: JackServer, name: str = "feeder") -> None:
-        import jack
-
-        self._client = jack.Client(name, no_start_server=True, servername=server.name)
-        self._port = self._client.outports.register("out")
-        self._audio = np.zeros(0, np.float32)
-        self._at = 0
-        self._client.set_process_callback(self._process)
-        self._client.activate()
-
-    @property
-    def connected(self) -> bool:
-        """Whether somebody listens."""
-        return bool(self._port.connections)
+    def __init__(self, server: JackServer, folder: Path, name: str = "feeder") -> None:
+        self._file = folder / f"{name}.npy"
+        command = [sys.executable, "-m", "tests.rig.feeder", server.name, name]
+        environment = {**os.environ, **server.environment}
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        )
+        if self._answer() != b"ready":
+            raise RuntimeError("the feeder cannot join the JACK server")
 
     def feed(self, audio: npt.NDArray[np.float32]) -> None:
-        """Play ``audio`` (shape [frames]) from the next block on."""
-        self._audio, self._at = audio, 0
-
-    @property
-    def done(self) -> bool:
-        """Whether all of it was given away."""
-        return self._at >= len(self._audio)
+        """Play ``audio`` (shape [frames]) as soon as somebody listens, and wait until that is done."""
+        np.save(self._file, audio)
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{self._file}\n".encode())
+        self._process.stdin.flush()
+        assert self._answer() == b"done"
 
     def close(self) -> None:
-        """Leave the server; does nothing if that has died, for JACK then waits for ever."""
-        closer = threading.Thread(target=self._leave, daemon=True)
-        closer.start()
-        closer.join(2)
+        """Leave the server, dead or alive."""
+        self._process.kill()
+        self._process.communicate()
 
-    def _leave(self) -> None:
-        self._client.deactivate()
-        self._client.close()
-
-    def _process(self, frames: int) -> None:
-        block = self._port.get_array()
-        part = self._audio[self._at : self._at + frames]
-        block[: len(part)] = part
-        block[len(part) :] = 0
-        self._at += len(part)
+    def _answer(self) -> bytes:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
 
 
 def match(recorded: npt.NDArray[np.float32], take: npt.NDArray[np.float32], at: int = 0) -> int:
@@ -276,8 +265,8 @@ def recorder(jack_server: JackServer) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def feeder(jack_server: JackServer) -> Iterator[Feeder]:
+def feeder(jack_server: JackServer, tmp_path: Path) -> Iterator[Feeder]:
     """A client on the server's side that can be recorded."""
-    made = Feeder(jack_server)
+    made = Feeder(jack_server, tmp_path)
     yield made
     made.close()
