@@ -114,6 +114,29 @@ def _query_ports(asked: str) -> tuple[int, ...]:
     return (int(asked),)
 
 
+def _engine(model: str | None, mock_with: tuple[str, ...]) -> EngineSetup:
+    if mock_with:
+        raise BadArguments("--mock-with is for the mock engine; give --mock too")
+    options = {"backend": chosen_backend(), "device": chosen_device()}
+    return EngineSetup(model=model or "starter", options=options)
+
+
+def _mock_engine(model: str | None, mock_with: tuple[str, ...]) -> EngineSetup:
+    """Raises :class:`BadArguments` for an option that the mock engine does not have or cannot take."""
+    given = dict(entry.partition("=")[::2] for entry in mock_with)
+    try:
+        options = MockOptions.model_validate(given).model_dump()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = first["loc"][0]
+        if name not in MockOptions.model_fields:
+            known = ", ".join(MockOptions.model_fields)
+            raise BadArguments(f"the mock engine has no option '{name}'; it has {known}") from None
+        rule = first["msg"].replace("Input should be", "it must be")
+        raise BadArguments(f"--mock-with {name} is '{given[str(name)]}'; {rule}") from None
+    return EngineSetup(model=model or DEFAULT_MODEL, target=TARGET, options=options)
+
+
 def _errand(riff: Path | None) -> Errand:
     """The riff to continue. Raises :class:`NoFile` before anything is started for a riff that is not there."""
     path = (riff or default_riff()).expanduser().resolve()
