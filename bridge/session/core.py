@@ -13,10 +13,11 @@ from bridge.osc.endpoint import Address, OscEndpoint
 from bridge.osc.subscribers import Subscribers
 from bridge.query.service import QueryService
 from bridge.session.aside import Aside
-from bridge.session.choices import Choosing
+from bridge.session.choices import Choosing, Parts
 from bridge.session.desk import Desk
 from bridge.session.dispatch import Dispatcher
 from bridge.session.handlers import handlers_of
+from bridge.session.history import History
 from bridge.session.inside import Inside, heartbeat
 from bridge.session.jobs import JobBook
 from bridge.session.listening import Listening
@@ -25,6 +26,7 @@ from bridge.session.notices import Notices, Sendable
 from bridge.session.playback import Player
 from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
+from bridge.session.remembering import MemorySetup, Remembering
 from bridge.session.sound import Sound, SoundEvents, SoundSetup
 from bridge.session.soundcard import SoundCard
 from bridge.session.sources import from_prime
@@ -44,7 +46,8 @@ class SessionSetup:
 
     ``port`` 0 takes a free one. ``takes``: where takes are filed. ``roots``: folders that clients on other hosts
     may name files in. ``version``: (number, commit). ``models``: what can be loaded. ``stage``: what it is played
-    with. ``query_ports``: where OSCQuery is served, the first that is free (0: any), none: not at all; ``announce``: tell the network.
+    with. ``memory``: what is kept of it. ``query_ports``: where OSCQuery is served, the first that is free (0: any),
+    none: not at all; ``announce``: tell the network.
     """
 
     host: str
@@ -58,6 +61,7 @@ class SessionSetup:
     announce: bool = False
     models: Catalogue = field(default_factory=StoredModels)
     stage: StageSetup = field(default_factory=StageSetup)
+    memory: MemorySetup = field(default_factory=MemorySetup)
 
 
 class Session:
@@ -80,7 +84,9 @@ class Session:
                 self._sound_finished,
                 self._sound_unplayable,
                 self._tell_people,
-                playing=lambda p: self._player.began(p.label or p.ring, p.frame, p.stream_frame, p.late_frames),
+                playing=lambda p: self._player.began(
+                    p.label or p.ring, p.frame, p.stream_frame, p.late_frames
+                ),
                 stopped=lambda report: self._player.stopped(report.label or report.ring),
                 stats=self._sound_stats,
                 opened=self._sound_opened,
@@ -98,7 +104,8 @@ class Session:
         )
         self._primes = PrimeDesk(self.engine.send, self._notices, self._advance)
         self._aside = Aside(self._tell_people)
-        self._takes = TakeBook(self._notices)
+        self._history = History(self._properties)
+        self._takes = TakeBook(self._notices, self._properties, self._history, self._aside)
         self._jobs = JobBook(
             send=self.engine.send,
             engine_ready=self._engine_ready_or_none,
@@ -117,7 +124,7 @@ class Session:
             lambda: self._jobs.running is not None,
             self._model_changes,
         )
-        self._choosing = Choosing(self._properties, self._prepare)
+        self._choosing = Choosing(self._properties, self._prepare, self._chosen)
         self._stage = Stage(
             setup.stage,
             notices=self._notices,
@@ -131,6 +138,17 @@ class Session:
             sound=self.sound,
             aside=self._aside,
             engine_ready=self._engine_ready,
+            tell=self._tell_people,
+        )
+        self._remembering = Remembering(
+            setup.memory,
+            notices=self._notices,
+            choosing=self._choosing,
+            primes=self._primes,
+            takes=self._takes,
+            time=self._time,
+            performing=self._stage.performing,
+            aside=self._aside,
             tell=self._tell_people,
         )
         self._listening = Listening(self._notices, self._subscribers, self._properties)
@@ -152,6 +170,7 @@ class Session:
             primes=self._primes,
             jobs=self._jobs,
             takes=self._takes,
+            history=self._history,
             aside=self._aside,
             models=self._models,
             player=self._player,
@@ -173,12 +192,11 @@ class Session:
         Raises :class:`Busy` when the port is taken and :class:`NoDevice` when the audio device is not there.
         """
         self.address = await self.endpoint.listen(self._setup.host, self._setup.port, tcp=True)
-        await self.query.start(
-            self._setup.host, self._setup.query_ports, self.address, self._setup.announce
-        )
+        await self.query.start(self._setup.host, self._setup.query_ports, self.address, self._setup.announce)
         self._heart = asyncio.create_task(
             heartbeat(lambda beat: self._notices.publish("/segue/heartbeat", beat))
         )
+        await self._remembering.begin(self._setup.takes)
         await self.engine.start()
         await self.sound.start()
         self._stage.start(self._handlers)
@@ -192,6 +210,7 @@ class Session:
 
     async def stop(self) -> None:
         """End both processes, remove the rings and close the port."""
+        self._remembering.close()
         await self._stage.close()
         if self._heart is not None:
             self._heart.cancel()
@@ -201,6 +220,7 @@ class Session:
         self.endpoint.close()
         await asyncio.gather(self.engine.stop(), self.sound.close())
         self._player.close()
+        await asyncio.to_thread(self._aside.close)
 
     @property
     def takes(self) -> Path:
@@ -278,6 +298,15 @@ class Session:
         if self._models.change is None:
             self._advance()
 
+    def _chosen(self, label: str, before: Parts, after: Parts) -> None:
+        """Something was chosen: it can be taken back."""
+        self._history.add(label, lambda: self._restore(before), lambda: self._restore(after), kind=label)
+
+    def _restore(self, parts: Parts) -> None:
+        self._choosing.restore(parts)
+        if "style" in parts:
+            self._stage.restyling.changed()
+
     def _prepare(self) -> None:
         """Something changed that the next take depends on."""
         if self._primes.current is not None:
@@ -303,6 +332,7 @@ class Session:
                 return
             self._primes.engine_is_back()
             self._jobs.engine_is_back()
+            self._remembering.engine_ready()
             self._prepare()
         elif isinstance(report, PrimeReady):
             self._primes.ready(report)

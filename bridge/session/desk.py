@@ -11,6 +11,7 @@ from bridge.osc.peer import Peer
 from bridge.osc.subscribers import Subscribers
 from bridge.session.aside import Aside
 from bridge.session.choices import Choosing
+from bridge.session.history import History
 from bridge.session.inside import Inside
 from bridge.session.jobs import JobBook
 from bridge.session.listening import Listening
@@ -19,6 +20,7 @@ from bridge.session.notices import Notices, Sendable
 from bridge.session.playback import Player
 from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
+from bridge.session.sound import Sound
 from bridge.session.stage import Stage
 from bridge.session.takes import TakeBook
 from bridge.session.transport import MusicalTime
@@ -36,9 +38,11 @@ class Desk:
     primes: PrimeDesk
     jobs: JobBook
     takes: TakeBook
+    history: History
     aside: Aside
     models: ModelDesk
     player: Player
+    sound: Sound
     inside: Inside
     listening: Listening
     time: MusicalTime

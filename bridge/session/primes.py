@@ -104,6 +104,12 @@ class PrimeDesk:
         """Forget the current prime; jobs that have it keep it."""
         self.current = self._fallback = None
 
+    def back_to(self, prime: Prime | None) -> None:
+        """Make a prime that was there before the current one again."""
+        self.current = prime
+        self.announce()
+        self._on_settled()
+
     def pending_of(self, peer: Peer) -> list[Prime]:
         """Primes that this client waits for."""
         return [prime for prime in self._pending.values() if prime.requester == peer]

@@ -55,6 +55,7 @@ class Settings(Frozen):
     bars: float = DEFAULT_BARS
     bpm: float = 0.0
     takes: int = 1
+    capture_bars: float = DEFAULT_BARS
     seed: int = Field(default_factory=fresh_seed)
     seed_lock: int = 0
     fidelity: str = str(Fidelity.FULL)
@@ -68,6 +69,9 @@ class Settings(Frozen):
             raise OutOfRange(
                 f"bpm is {value:g}; it must be 0 (that of the prime) or from {MIN_BPM:g} to {MAX_BPM:g}"
             )
+        if name == "overlap":
+            top = self.levels.top.model_copy(update={"hop_fraction": 1.0 - float(value)})
+            return self.model_copy(update={"levels": self.levels.model_copy(update={"top": top})})
         follow: dict[str, int | float | bool] = {}
         if name == "bars":
             follow = {"seconds": 0.0, "bars_asked": value != 0}
@@ -78,6 +82,11 @@ class Settings(Frozen):
         elif name == "top_k" and value != 0:
             follow = {"top_p": 1.0}
         return self.model_copy(update={name: value, **follow})
+
+    @property
+    def overlap(self) -> float:
+        """The part of a top-level window that the next one sees again."""
+        return 1.0 - self.levels.top.hop_fraction
 
     def after_job(self) -> Settings:
         """The settings once a job has taken its seed: another seed, unless it is locked."""

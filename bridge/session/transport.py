@@ -139,6 +139,11 @@ class MusicalTime:
         return self._selector.state(self._now())
 
     @property
+    def source(self) -> str:
+        """The one that is followed."""
+        return self._selector.name
+
+    @property
     def bpm(self) -> float | None:
         """The tempo of the source, else the one that was set, else None."""
         line = self.state.timeline

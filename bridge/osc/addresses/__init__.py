@@ -7,7 +7,9 @@ same name in :mod:`bridge.session.handlers`.
 from __future__ import annotations
 
 from bridge.osc.addresses import (
+    audio,
     clients,
+    history,
     jobs,
     midi,
     model,
@@ -26,7 +28,7 @@ DEFAULT_PORT = 19770
 PROTOCOL_VERSION = 1
 
 PARAMETERS = parameters.ENTRIES
-SUBJECTS = (server, clients, model, prime, style, parameters, transport, jobs, takes, sound, midi)
+SUBJECTS = (server, clients, model, prime, style, parameters, transport, jobs, takes, history, sound, audio, midi)
 TABLE = Table(entry for subject in SUBJECTS for entry in subject.ENTRIES)
 
 __all__ = ["DEFAULT_PORT", "MAX_TAKES", "PARAMETERS", "PROTOCOL_VERSION", "SUBJECTS", "TABLE"]

@@ -10,7 +10,9 @@ from bridge.osc import addresses
 from bridge.osc.table import READ, Role
 from bridge.session.desk import Desk
 from bridge.session.dispatch import Handler
+from bridge.session.handlers.audio import AudioHandlers
 from bridge.session.handlers.clients import ClientHandlers
+from bridge.session.handlers.history import HistoryHandlers
 from bridge.session.handlers.jobs import JobHandlers
 from bridge.session.handlers.midi import MidiHandlers
 from bridge.session.handlers.model import ModelHandlers
@@ -19,6 +21,7 @@ from bridge.session.handlers.prime import PrimeHandlers
 from bridge.session.handlers.server import ServerHandlers
 from bridge.session.handlers.sound import SoundHandlers
 from bridge.session.handlers.style import StyleHandlers
+from bridge.session.handlers.takes import TakeHandlers
 from bridge.session.handlers.transport import TransportHandlers
 
 SUBJECTS = (
@@ -30,7 +33,10 @@ SUBJECTS = (
     (addresses.parameters, ParameterHandlers),
     (addresses.transport, TransportHandlers),
     (addresses.jobs, JobHandlers),
+    (addresses.takes, TakeHandlers),
+    (addresses.history, HistoryHandlers),
     (addresses.sound, SoundHandlers),
+    (addresses.audio, AudioHandlers),
     (addresses.midi, MidiHandlers),
 )
 

@@ -72,7 +72,7 @@ class JobHandlers:
 
     def _seed_was_used(self) -> None:
         choosing = self._desk.choosing
-        choosing.change(settings=choosing.now.settings.after_job())
+        choosing.change(step=False, settings=choosing.now.settings.after_job())
 
     def cancel(self, call: Call, peer: Peer) -> None:
         """Call a job off."""
