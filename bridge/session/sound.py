@@ -105,6 +105,11 @@ class Sound:
         return self._client.opened.rate if self._client.opened else self._setup.rate
 
     @property
+    def first_channel(self) -> int:
+        """The device's channel that gets the left side, from 1."""
+        return self._client.opened.first_channel if self._client.opened else 1
+
+    @property
     def latency_ms(self) -> float:
         """Output latency as measured in the callback."""
         return self._client.opened.latency_ms if self._client.opened else 0.0
