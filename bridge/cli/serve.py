@@ -21,7 +21,9 @@ from bridge.query.server import DEFAULT_PORT as QUERY_PORT
 from bridge.serve import run
 from bridge.session.core import SessionSetup
 from bridge.session.models import StoredModels
+from bridge.session.remembering import MemorySetup
 from bridge.session.sound import SoundSetup
+from bridge.session.state import state_path
 from bridge.supervision.engine_client import EngineSetup
 from engine.errors import BadArguments, NoFile, OutOfRange
 from engine.host.mock import DEFAULT_MODEL, TARGET, MockModels, MockOptions
@@ -65,6 +67,7 @@ PIPED_COLUMNS = 240  # paths stay whole where nobody sees a terminal
     default=None,
     help="The riff for --once (default: the shipped one).",
 )
+@click.option("--fresh", is_flag=True, help="Start with the defaults, not where the last session ended.")
 @click.option("--verbose", is_flag=True, help="Log what happens.")
 def serve(
     host: str,
@@ -78,6 +81,7 @@ def serve(
     allow: tuple[Path, ...],
     once: bool,
     riff: Path | None,
+    fresh: bool,
     verbose: bool,
 ) -> None:
     """Run beside the DAW: OSC in, continuations out."""
@@ -99,6 +103,7 @@ def serve(
         version=(number, commit.strip("()")),
         query_ports=_query_ports(query_port),
         announce=query_port != "none",
+        memory=MemorySetup(None if mock or once else state_path(), fresh),
     )
     run(setup, console, errand)
 

@@ -143,6 +143,7 @@ def test_notices_go_to_the_port_that_was_named_and_end_with_the_subscription(rea
     other.drain()
     ready.send("/segue/param/bars", 2)
     assert other.wait("/segue/param/bars") == (2.0,)
+    other.drain()
     ready.send("/segue/notify", 0)
     ready.wait("/segue/done", "/segue/notify")
     ready.send("/segue/param/bars", 3)
@@ -156,7 +157,8 @@ def test_properties_answer_on_their_own_address_and_follow_each_other(ready: Osc
     ready.drain()
     ready.send("/segue/param/top_k", 40)
     ready.send("/segue/param/top_p", 0.9)
-    assert ready.drain() == [
+    told = [entry for entry in ready.drain() if not entry[0].endswith(("/str", "/history"))]
+    assert told == [
         ("/segue/param/top_k", (40,)),
         ("/segue/param/top_p", (pytest.approx(0.9),)),
         ("/segue/param/top_k", (0,)),
