@@ -36,6 +36,7 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "XDG_CONFIG_HOME",
             "XDG_CACHE_HOME",
             "XDG_DATA_HOME",
+            "XDG_STATE_HOME",
             "XDG_MUSIC_DIR",
             "USERPROFILE",
         ):
