@@ -40,6 +40,10 @@ class Output(Protocol):
         """A frame of the stream and the moment it is heard at."""
 
     @property
+    def stopped(self) -> bool:
+        """Whether the driver says that it asks for no sound any more, as it does when a sound server ends."""
+
+    @property
     def failure(self) -> SegueError | None:
         """What went wrong since the last call."""
 
@@ -133,6 +137,11 @@ class DeviceOutput:
         """See :class:`Output`."""
         return self._anchoring.anchor
 
+    @property
+    def stopped(self) -> bool:
+        """See :class:`Output`."""
+        return not self._stream.active
+
     def close(self) -> bool:
         """See :class:`Output`. A stream whose server died hangs when it is closed (facts/rig.md §1)."""
         self._heart.rest_output()
@@ -215,6 +224,11 @@ class PacedOutput:
     def anchor(self) -> Anchor | None:
         """See :class:`Output`."""
         return self._anchoring.anchor
+
+    @property
+    def stopped(self) -> bool:
+        """See :class:`Output`."""
+        return not self._thread.is_alive()
 
     @property
     def failure(self) -> SegueError | None:

@@ -298,11 +298,10 @@ class AudioProcess:
         failure = output.failure
         if failure is not None:
             self._send(Failed(tag=0, code=failure.code, slug=failure.slug, message=failure.message))
-        if self._output_silent and not self._told_lost:
+        if (self._output_silent or output.stopped) and not self._told_lost:
             self._told_lost = True
-            self._send(
-                Lost(reason=f"'{output.opened.device}' has asked for no sound for {SILENCE_LIMIT:.0f} s")
-            )
+            how = "has stopped" if output.stopped else f"has asked for no sound for {SILENCE_LIMIT:.0f} s"
+            self._send(Lost(reason=f"'{output.opened.device}' {how}"))
         if now >= self._next_stats:
             self._next_stats = now + (_BUSY_STATS_PERIOD if deck.busy else _STATS_PERIOD)
             self._send(self._stats(output, deck))
