@@ -23,7 +23,8 @@ INTERRUPTIONS = 10  # remembered; what lies before the oldest of them counts as 
 # Words of the ring's header that a ring between two processes leaves free.
 _WRITTEN_AT, _BEAT_AT = 8, 9
 _KIND_AT, _COUNT_AT, _GAPS_AT = 18, 19, 20
-_SEQUENCE_AT, _FRAME_AT, _TIME_AT = 12, 13, 14
+_SEQUENCE_AT = 12
+_ANCHORS_AT = (6, 13)  # two places, used in turn: frame, time
 _CAPTURE = 1
 
 
@@ -48,6 +49,10 @@ class _Memory(Ring):
 
     def views(self) -> tuple[memoryview, Samples]:
         return self._open_views()
+
+    def order(self) -> None:
+        """What was stored or read before this is so before what is after it."""
+        self._fence()
 
     def publish(self, written: int) -> None:
         head, _ = self._open_views()
@@ -119,9 +124,11 @@ class CaptureRing:
     def anchor_at(self, frame: int, adc_ns: int) -> None:
         """Say that frame ``frame`` was recorded at ``adc_ns`` of the monotonic clock."""
         head, _ = self._memory.views()
-        head[_SEQUENCE_AT] += 1  # odd: being changed
-        head[_FRAME_AT], head[_TIME_AT] = frame, adc_ns
-        head[_SEQUENCE_AT] += 1
+        sequence = head[_SEQUENCE_AT] + 1
+        place = _ANCHORS_AT[sequence % 2]
+        head[place], head[place + 1] = frame, adc_ns
+        self._memory.order()
+        head[_SEQUENCE_AT] = sequence
 
     # -- the side that reads -------------------------------------------------------------------------------
 
@@ -134,12 +141,13 @@ class CaptureRing:
     def anchor(self) -> tuple[int, int] | None:
         """A frame and the moment (monotonic ns) it was recorded at, of the last block; None before the first."""
         head, _ = self._memory.views()
-        for _ in range(100):
-            before = head[_SEQUENCE_AT]
-            found = (head[_FRAME_AT], head[_TIME_AT])
-            if before == head[_SEQUENCE_AT] and before % 2 == 0:
-                return found if before else None
-        return found if head[_TIME_AT] else None  # whoever recorded died while changing it
+        while True:
+            sequence = head[_SEQUENCE_AT]
+            place = _ANCHORS_AT[sequence % 2]
+            found = (head[place], head[place + 1])
+            self._memory.order()
+            if sequence == head[_SEQUENCE_AT]:
+                return found if sequence else None
 
     @property
     def interruptions(self) -> list[int]:

@@ -43,6 +43,20 @@ async def report(client: AudioClient, kind: str, seconds: float = 30.0) -> Any:
     return await asyncio.wait_for(search(), seconds)
 
 
+async def reports(client: AudioClient, *kinds: str, seconds: float = 60.0) -> dict[str, Any]:
+    """The first report of each of several kinds, in whatever order they come."""
+
+    async def search() -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while len(found) < len(kinds):
+            report = await client.reports.get()
+            if report.kind in kinds:
+                found.setdefault(report.kind, report)
+        return found
+
+    return await asyncio.wait_for(search(), seconds)
+
+
 async def feed(ring: Ring, take: npt.NDArray[np.float32]) -> None:
     """Write a take as room becomes free."""
     while len(take):

@@ -17,7 +17,7 @@ from engine.errors import NoDevice, NoFile
 from engine.ring import Ring
 from tests.rig.jack import PERIOD, Feeder, JackServer, Recorder, match, wait_until
 
-from .harness import feed, noise, report, running
+from .harness import feed, noise, report, reports, running
 
 RATE = 44_100
 
@@ -119,6 +119,9 @@ def test_the_input_is_heard_through_the_output_at_its_gain(
             await fed(feeder, held, take)
             assert len(recorder.audio) == 0, "not unless it is asked for"
             await client.set_monitor(0.5)
+            while await report(client, "stats") and client.reports.qsize():
+                pass
+            await report(client, "stats")  # half a second later: it flows
             await fed(feeder, held, take)
             await asyncio.to_thread(wait_until, lambda: len(recorder.sound()) >= len(take))
 
@@ -172,12 +175,10 @@ def test_input_and_output_come_back_with_the_sound_server(
             assert 0 < read < len(take)
             await asyncio.to_thread(jack_server.start)
             again, recorder = Feeder(jack_server, tmp_path), Recorder(jack_server)
-            await report(client, "opened")
-            assert (await report(client, "playing")).frame == read
-            back = await report(client, "input_opened", 60)
-            assert back.frame == written
+            seen = await reports(client, "opened", "playing", "finished", "input_opened")
+            assert (seen["playing"].frame, seen["finished"].frames) == (read, len(take))
+            assert seen["input_opened"].frame == written
             await fed(again, held, second)
-            assert (await report(client, "finished")).frames == len(take)
             await asyncio.to_thread(wait_until, lambda: recorder.audio[-PERIOD:].max() == 0)
             await client.close()
             again.close()
@@ -199,6 +200,7 @@ def test_a_change_of_the_output_keeps_the_input(held: CaptureRing, feeder: Feede
         async with running() as client:
             await client.open("none")
             await client.open_input("feeder", capture=held.name)
+            assert (await report(client, "input_opened")).frame == 0
             await client.open("system")
             again = await report(client, "input_opened")
             assert again.frame > 0 and again.device == "feeder"

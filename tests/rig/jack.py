@@ -53,6 +53,7 @@ class JackServer:
         self, name: str, folder: Path, rate: int = 44_100, period: int = PERIOD, outputs: int = 2
     ) -> None:
         self.name, self.rate, self.period, self.outputs = name, rate, period, outputs
+        self.waits = True  # for its clients, instead of going on without them in real time
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -71,7 +72,7 @@ class JackServer:
             "jackd",
             "-n",
             self.name,
-            "-S",
+            *(["-S"] if self.waits else []),
             "-d",
             "dummy",
             "-r",
