@@ -84,6 +84,7 @@ class OscEndpoint(asyncio.DatagramProtocol):
         self.sent = 0
         self.unsent = 0
         self._transport: asyncio.DatagramTransport | None = None
+        self._own_port = 0
 
     @property
     def received(self) -> int:
@@ -103,6 +104,7 @@ class OscEndpoint(asyncio.DatagramProtocol):
         if stream is not None:
             await self.tcp.listen(stream)
         bound = udp.getsockname()
+        self._own_port = int(bound[1])
         return bound[0], bound[1]
 
     def close(self) -> None:
@@ -131,7 +133,10 @@ class OscEndpoint(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         """One packet from the UDP socket."""
-        self.intake.take(data, Peer(str(addr[0]), int(addr[1])))
+        peer = Peer(str(addr[0]), int(addr[1]))
+        if peer.port == self._own_port and is_loopback(peer):
+            return  # a notice that somebody had us send to ourselves: taken up, it would be told again for ever
+        self.intake.take(data, peer)
 
     def error_received(self, exc: Exception) -> None:
         """An earlier reply could not be delivered: the peer has gone, which its lease will notice."""

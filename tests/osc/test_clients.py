@@ -93,6 +93,16 @@ def test_sync_waits_for_what_the_client_asked_before(ready: OscClient, tmp_path:
     assert time.monotonic() - began < 0.3
 
 
+def test_notices_that_come_back_to_the_session_are_not_taken_up(start_session: StartSession):
+    running = start_session()
+    client = running.client()
+    client.ask("/segue/notify", 1, running.port, reply="/segue/done")
+    client.ask("/segue/param/seed", 5)
+    before = running.session.endpoint.received
+    assert client.ask("/segue/test") == ("ok",)
+    assert running.session.endpoint.received == before + 1
+
+
 def test_one_packet_cannot_have_everything_sent_again_and_again(ready: OscClient):
     ready.drain()
     ready.send_raw(bundle(*[built("/segue/refresh")] * 200))
