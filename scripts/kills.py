@@ -1,6 +1,6 @@
 """Does a session survive? Takes are streamed to a sound server without hardware while parts of it are killed.
 
-usage: scripts/kills [--times 100] [--seed N] [--json] [--out FOLDER] [--model M] [--backend B]
+usage: scripts/kills [--times 100] [--only PART] [--seed N] [--json] [--out FOLDER] [--model M] [--backend B]
 
 At random moments the engine process, the audio process or the sound server gets SIGKILL; the server is started again
 under its name within a second. Jobs follow one another without a pause. For each kill is measured how long nothing
@@ -15,13 +15,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import mmap
 import os
 import random
 import shutil
 import signal
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -35,13 +33,13 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 from safetensors.numpy import load_file
-from soak import Client, Serve
+from served import Client, Serve
+from sound_server import Server
 
 from engine.take.journal import Kind, Record, parse
 from presets import default_riff
 
 LIMIT_SECONDS = 3.0
-RATE, PERIOD = 44_100, 512
 TAKE_SECONDS = 6.0
 QUEUED = 4
 VARIANTS = (("draft", 1), ("full", 2), ("draft", 3))
@@ -49,7 +47,6 @@ TARGETS = ("engine", "audio", "server")
 GIVE_UP_SECONDS = 30.0
 MOST_PAUSE = 2.5  # seconds between recovery and the next kill
 LOOK_SECONDS = 0.005
-_MARK = struct.Struct("<qq")  # monotonic ns of the last block with sound in it, and how many there were
 
 
 @dataclass
@@ -62,100 +59,6 @@ class Kill:
     progress: float | None = None
     windows: int = 0
     problems: list[str] = field(default_factory=list)
-
-
-class Server:
-    """A dummy JACK server in real time, and a client of it that hears what Segue plays."""
-
-    def __init__(self, folder: Path) -> None:
-        if shutil.which("jackd") is None:
-            raise SystemExit("segue: jackd is not installed (Debian: jackd2)")
-        self.name = f"kills{os.getpid()}"
-        self.environment = {
-            "JACK_DEFAULT_SERVER": self.name,
-            "JACK_NO_START_SERVER": "1",
-            "JACK_NO_AUDIO_RESERVATION": "1",
-        }
-        self._log = (folder / "jackd.log").open("ab")
-        marks = folder / "heard"
-        marks.write_bytes(bytes(_MARK.size))
-        self._file = marks.open("r+b")
-        self._marks = mmap.mmap(self._file.fileno(), _MARK.size)
-        self._path = marks
-        self._jackd: subprocess.Popen[bytes] | None = None
-        self._recorder: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start both; returns once clients can connect."""
-        command = [
-            "jackd",
-            "--no-realtime",
-            "-n",
-            self.name,
-            "-d",
-            "dummy",
-            "-r",
-            str(RATE),
-            "-p",
-            str(PERIOD),
-        ]
-        environment = {**os.environ, **self.environment}
-        self._recorder = subprocess.Popen(
-            [sys.executable, __file__, "--hear", str(self._path)], env=environment, stderr=self._log
-        )
-        self._jackd = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
-        wait = ["jack_wait", "-s", self.name, "-w", "-t", "15"]
-        subprocess.run(wait, check=True, capture_output=True, env=environment)
-
-    def kill(self) -> None:
-        """End both at once."""
-        for process in (self._jackd, self._recorder):
-            if process is not None:
-                process.kill()
-                process.wait()
-
-    def heard(self) -> tuple[int, int]:
-        """When sound was heard last (monotonic ns), and blocks of it so far."""
-        last, blocks = _MARK.unpack(self._marks[:])
-        return last, blocks
-
-    def stop(self) -> None:
-        """End both in order."""
-        if self._recorder is not None:
-            self._recorder.kill()
-            self._recorder.wait()
-        if self._jackd is not None:
-            self._jackd.terminate()
-            self._jackd.wait(10)
-        self._log.close()
-
-
-def hear(path: Path) -> None:
-    """Runs as a process of its own: marks the time of every block with sound in it."""
-    import jack
-
-    with path.open("r+b") as file:
-        marks = mmap.mmap(file.fileno(), _MARK.size)
-    client = None
-    while client is None:
-        try:
-            client = jack.Client("ears", no_start_server=True, servername=os.environ["JACK_DEFAULT_SERVER"])
-        except jack.JackError:
-            time.sleep(0.02)
-    port = client.inports.register("in")
-
-    def process(_frames: int) -> None:
-        if port.get_array().any():
-            marks[:] = _MARK.pack(time.monotonic_ns(), _MARK.unpack(marks[:])[1] + 1)
-
-    client.set_process_callback(process)
-    client.activate()
-    while True:
-        with contextlib.suppress(jack.JackError):  # a port that is going, or not yet active
-            for source in client.get_ports(r"^Segue.*:out_0$", is_audio=True, is_output=True):
-                if not any(other.name == port.name for other in client.get_all_connections(source)):
-                    client.connect(source, port)
-        time.sleep(0.01)
 
 
 class Session:
@@ -247,10 +150,12 @@ class Session:
 class Trial:
     """Kills, waits, and notes what happened."""
 
-    def __init__(self, session: Session, server: Server, seed: int, console: Console) -> None:
+    def __init__(
+        self, session: Session, server: Server, seed: int, targets: tuple[str, ...], console: Console
+    ) -> None:
         self.kills: list[Kill] = []
         self._session, self._server, self._console = session, server, console
-        self._chance = random.Random(seed)
+        self._chance, self._targets = random.Random(seed), targets
         self._began = time.monotonic()
         self._promised: list[tuple[Kill, Path, list[Record]]] = []
 
@@ -264,12 +169,12 @@ class Trial:
     def kill_one(self) -> None:
         """One kill and the time until all is well again."""
         session, server = self._session, self._server
-        target = self._chance.choice(TARGETS)
+        target = self._chance.choice(self._targets)
         kill = Kill(target, time.monotonic() - self._began)
         pid = None if target == "server" else session.pid(target)
         if target != "server" and pid is None:
             kill.problems.append(f"there is no {target} process")
-        last, _ = server.heard()
+        last = server.heard()
         began = time.monotonic()
         if target == "server":
             server.kill()
@@ -304,7 +209,7 @@ class Trial:
         session, steady_since = self._session, None
         while True:
             now = time.monotonic()
-            heard, _ = self._server.heard()
+            heard = self._server.heard()
             if heard > last:
                 kill.silence = max(kill.silence, (heard - last) / 1e9)
                 last = heard
@@ -353,8 +258,9 @@ class Trial:
         return lost
 
 
-def compare(made: list[tuple[tuple[str, int], Path]]) -> list[str]:
-    """Takes that differ from the first one of the same request, which was made before the first kill."""
+def compare(made: list[tuple[tuple[str, int], Path]], out: Path) -> list[str]:
+    """Takes that differ from the first one of the same request, which was made before the first kill; both are copied
+    to ``out``."""
     calm: dict[tuple[str, int], Path] = {}
     differ = []
     for variant, folder in made:
@@ -363,6 +269,8 @@ def compare(made: list[tuple[tuple[str, int], Path]]) -> list[str]:
         own, other = (load_file(place / "codes.safetensors") for place in (folder, first))
         if not wav or any(not np.array_equal(own[level], other[level]) for level in other):
             differ.append(f"{folder.name} ({variant[0]}, seed {variant[1]})")
+            for place in (folder, first):
+                shutil.copytree(place, out / "different" / place.name, dirs_exist_ok=True)
     return differ
 
 
@@ -387,17 +295,15 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--times", type=int, default=100)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--only", choices=TARGETS, help="kill nothing else")
     options.add_argument("--json", action="store_true", help="print the figures as JSON")
     options.add_argument("--out", type=Path, default=Path("runs/kills"), help="folder for logs and figures")
     options.add_argument("--model", default="starter")
     options.add_argument("--backend", default="auto")
-    options.add_argument("--hear", type=Path, help=argparse.SUPPRESS)
     asked = options.parse_args()
-    if asked.hear is not None:
-        hear(asked.hear)
     asked.out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    server = Server(asked.out)
+    server = Server(f"kills{os.getpid()}", asked.out)
     server.start()
     with tempfile.TemporaryDirectory() as takes:
         flags = ["--model", asked.model, "--backend", asked.backend, "--takes", takes, "--query-port", "none"]
@@ -418,7 +324,7 @@ def main() -> int:
             "kills": [asdict(kill) for kill in trial.kills],
             "takes": len(session.made),
             "lost_windows": trial.lost_windows(),
-            "different_takes": compare(session.made),
+            "different_takes": compare(session.made, asked.out),
             "failures": session.failures,
             "left_processes": [process.pid for process in left],
             "left_rings": rings,
@@ -431,7 +337,7 @@ def _try(
 ) -> tuple[Trial, Session]:
     session = Session(serve, Client(serve.port()), takes)
     session.prime()
-    trial = Trial(session, server, asked.seed, console)
+    trial = Trial(session, server, asked.seed, (asked.only,) if asked.only else TARGETS, console)
     while len({variant for variant, _ in session.made}) < len(VARIANTS):
         trial.settle(0.2)
     trial.run(asked.times)
