@@ -25,8 +25,10 @@ _STYLES = {
     DEFAULT_MODEL: (
         ("unknown", "neon_atlas", "paper_lanterns"),
         # the starter's genres, so that every preset can be tried
-        ("unknown", "ambient", "bossa", "disco", "drum_and_bass", "dub", "funk", "hip_hop", "house", "lofi")
-        + ("reggae", "rock", "synthwave", "techno", "trance", "trap"),
+        (
+            *("unknown", "ambient", "bossa", "disco", "drum_and_bass", "dub", "funk", "hip_hop", "house"),
+            *("lofi", "reggae", "rock", "synthwave", "techno", "trance", "trap"),
+        ),
     ),
     "mock-2": (("unknown", "salt_choir"), ("unknown", "waltz", "reggae")),
 }
