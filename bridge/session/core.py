@@ -181,6 +181,7 @@ class Session:
             stage=self._stage,
             engine_ready=self._engine_ready,
             status=self.status,
+            problems=lambda: self._remembering.problems,
             quit=self.ended.set,
             roots=(*self._setup.roots, self._setup.takes),
             version=self._setup.version,

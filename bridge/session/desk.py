@@ -29,7 +29,9 @@ from engine.host.protocol import Ready
 
 @dataclass
 class Desk:
-    """The parts of a session. ``engine_ready`` raises :class:`~engine.errors.NotReady` unless the engine is ready."""
+    """The parts of a session. ``engine_ready`` raises :class:`~engine.errors.NotReady` unless the engine is ready;
+    ``problems``: sentences for people that were said before they could listen.
+    """
 
     notices: Notices
     subscribers: Subscribers
@@ -49,6 +51,7 @@ class Desk:
     stage: Stage
     engine_ready: Callable[[], Ready]
     status: Callable[[], tuple[Sendable, ...]]
+    problems: Callable[[], tuple[str, ...]]
     quit: Callable[[], None]
     roots: tuple[Path, ...]
     version: tuple[str, str]

@@ -45,6 +45,7 @@ class Remembering:
         aside: Aside,
         tell: Callable[[str], None],
     ) -> None:
+        self.problems: tuple[str, ...] = ()  # found at the start, when hardly anybody listens
         self._setup, self._tell = setup, tell
         self._choosing, self._primes, self._takes = choosing, primes, takes
         self._time, self._performing = time, performing
@@ -59,7 +60,7 @@ class Remembering:
         if self._setup.path is not None and not self._setup.fresh:
             state, problem = await asyncio.to_thread(read_state, self._setup.path)
             if problem:
-                self._tell(problem)
+                self._complain(problem)
             self._restore(state or SessionState())
         self._shelf = asyncio.create_task(self._read_takes(takes))
 
@@ -76,12 +77,16 @@ class Remembering:
             self._shelf.cancel()
         self._memory.close()
 
+    def _complain(self, sentence: str) -> None:
+        self.problems += (sentence,)
+        self._tell(sentence)
+
     async def _read_takes(self, folder: Path) -> None:
         shelf = await asyncio.to_thread(read_shelf, folder)
         self._takes.take_up(shelf)
         if shelf.problems:
             more = f" ({len(shelf.problems) - 1} more like it)" if shelf.problems[1:] else ""
-            self._tell(shelf.problems[0] + more)
+            self._complain(shelf.problems[0] + more)
         entry = self._takes.of_folder(self._state.take) if self._state.take else None
         if entry is not None and self._takes.current is None:
             self._takes.select(entry)

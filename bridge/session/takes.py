@@ -15,7 +15,7 @@ from bridge.session.history import History
 from bridge.session.notices import Notices, Sendable
 from bridge.session.properties import Properties
 from bridge.session.shelf import Found, Shelf, bring_back, throw_away
-from engine.errors import NoTake, OutOfRange
+from engine.errors import NoTake, OutOfRange, SegueError
 from engine.request import Mode, Request
 from engine.take.marks import Marks, write_marks
 from engine.take.take import PRIME
@@ -301,7 +301,12 @@ class TakeBook:
         def throw() -> None:
             kept.append(self._takes[entry.number])
             self._remove(entry.number)
-            self._aside.run(lambda: thrown.append(throw_away(folder)))
+            self._aside.run(lambda: thrown.append(throw_away(folder)), failed=stays)
+
+        def stays(error: SegueError) -> None:
+            self._notices.publish("/segue/error", error.message)
+            if not isinstance(error, NoTake) and kept:
+                bring()
 
         def bring() -> None:
             returned = kept.pop()

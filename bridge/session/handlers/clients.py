@@ -89,3 +89,5 @@ class ClientHandlers:
         desk.primes.announce(target)
         desk.jobs.announce_all(target)
         desk.notices.reply(target, "/segue/state", str(desk.status()[0]))
+        for sentence in desk.problems():
+            desk.notices.reply(target, "/segue/error", sentence)
