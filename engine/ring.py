@@ -42,7 +42,7 @@ _READ_AT, _CONSUMER_BEAT_AT = 16, 17
 
 _NAME = re.compile(r"segue-(\d+)-[A-Za-z0-9_.-]+")
 _NAME_LIMIT = 30  # macOS allows 31 characters with the leading slash
-_FOLDER = Path("/dev/shm")  # where Linux lists segments; other systems cannot list them
+SEGMENTS = Path("/dev/shm")  # where Linux lists segments; other systems cannot list them
 _X86 = platform.machine().lower() in {"x86_64", "amd64", "i686", "x86"}
 _TRACKER_GUARD = threading.Lock()
 
@@ -57,15 +57,17 @@ def ring_name(label: str) -> str:
     return name
 
 
+def stale_rings() -> list[Path]:
+    """The rings whose owner is dead (only Linux can list them)."""
+    found = sorted(SEGMENTS.glob("segue-*")) if SEGMENTS.is_dir() else []
+    matches = {path: _NAME.fullmatch(path.name) for path in found}
+    return [path for path, match in matches.items() if match and not _alive(int(match[1]), _birth_in(path))]
+
+
 def sweep_stale() -> list[str]:
     """Remove the rings whose owner is dead and return their names (only Linux can list them)."""
-    if not _FOLDER.is_dir():
-        return []
     removed = []
-    for path in sorted(_FOLDER.glob("segue-*")):
-        match = _NAME.fullmatch(path.name)
-        if match is None or _alive(int(match[1]), _birth_in(path)):
-            continue
+    for path in stale_rings():
         with contextlib.suppress(FileNotFoundError, PermissionError):
             path.unlink()
             removed.append(path.name)
@@ -313,15 +315,15 @@ def _create_segment(name: str, size: int) -> SharedMemory:
 
 def _reserve(memory: SharedMemory, name: str, size: int) -> None:
     """Claim the pages now: a full ``/dev/shm`` would otherwise kill the first process that touches them."""
-    if not _FOLDER.is_dir():
+    if not SEGMENTS.is_dir():
         return
-    file = os.open(_FOLDER / name, os.O_RDWR)
+    file = os.open(SEGMENTS / name, os.O_RDWR)
     try:
         os.posix_fallocate(file, 0, size)
     except OSError:
         memory.close()
         memory.unlink()
-        raise DiskFull(f"there is no room for a ring of {size} bytes in {_FOLDER}; free some") from None
+        raise DiskFull(f"there is no room for a ring of {size} bytes in {SEGMENTS}; free some") from None
     finally:
         os.close(file)
 
@@ -329,7 +331,7 @@ def _reserve(memory: SharedMemory, name: str, size: int) -> None:
 def _replace_stale(name: str) -> None:
     """Unlink an existing segment, unless its owner runs."""
     pid = int(cast("re.Match[str]", _NAME.fullmatch(name))[1])
-    if os.name != "posix" or _alive(pid, _birth_in(_FOLDER / name)):
+    if os.name != "posix" or _alive(pid, _birth_in(SEGMENTS / name)):
         raise Busy(f"the ring '{name}' belongs to the running process {pid}; choose another label")
     with contextlib.suppress(FileNotFoundError):
         stale = _attach_segment(name)

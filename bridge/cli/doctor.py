@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -13,22 +13,61 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bridge.cli import checks
-from bridge.cli.checks import Finding, Level
+from bridge.cli.checks import machine, models, network, sound
+from bridge.cli.checks.finding import Finding, Level
 from bridge.cli.folders import default_takes
+from bridge.cli.options import backend_option, chosen_backend, chosen_device, device_option
+from bridge.osc.addresses import DEFAULT_PORT
+from bridge.query.server import DEFAULT_PORT as QUERY_PORT
 
+Check = Callable[[], Finding]
+PORT = click.IntRange(1, 65535)
 MARKS = {Level.OK: "[green]ok[/]", Level.NOTE: "[yellow]note[/]", Level.RED: "[bold red]red[/]"}
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that `segue serve` listens on.")
-@click.option("--port", default=19770, show_default=True, type=click.IntRange(1, 65535), help="Its OSC port.")
+@click.option("--port", default=DEFAULT_PORT, show_default=True, type=PORT, help="Its OSC port.")
+@click.option("--query-port", default=QUERY_PORT, show_default=True, type=PORT, help="Its port for OSCQuery.")
+@click.option(
+    "--device", default="", help="Sound output that is to be used; by itself the one Segue would take."
+)
+@click.option("--input", "input_", default="", help="Sound input that is to be used.")
 @click.option("--model", default="starter", show_default=True, help="Model name or folder.")
+@backend_option
+@device_option("--compute")
 @click.option("--takes", type=click.Path(path_type=Path), default=None, help="Takes folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(host: str, port: int, model: str, takes: Path | None, as_json: bool) -> None:
+def doctor(
+    host: str,
+    port: int,
+    query_port: int,
+    device: str,
+    input_: str,
+    model: str,
+    takes: Path | None,
+    as_json: bool,
+) -> None:
     """Check this machine and say what to do next. Exit code 1 when something that is needed does not work."""
-    findings = examine(host, port, model, takes or default_takes())
+    backend, compute = chosen_backend(), chosen_device()
+    checks: list[Check] = [
+        machine.check_python,
+        machine.check_packages,
+        lambda: sound.check_sound(device),
+        lambda: sound.check_input(input_),
+        sound.check_midi,
+        lambda: network.check_osc_port(host, port),
+        lambda: network.check_query_port(host, query_port),
+        lambda: models.check_model(model, backend, compute),
+        models.check_other_models,
+        models.check_compute,
+        lambda: machine.check_takes(takes or default_takes()),
+        machine.check_shared_memory,
+        machine.check_state,
+        machine.check_midi_settings,
+        machine.check_presets,
+    ]
+    findings = examine(checks)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -37,20 +76,10 @@ def doctor(host: str, port: int, model: str, takes: Path | None, as_json: bool) 
         raise click.exceptions.Exit(1)
 
 
-def examine(host: str, port: int, model: str, takes: Path) -> list[Finding]:
+def examine(checks: Sequence[Check]) -> list[Finding]:
     """All findings, in the order of the report. The slow checks run side by side."""
-    steps: list[Callable[[], Finding]] = [
-        checks.check_python,
-        checks.check_packages,
-        checks.check_sound,
-        checks.check_midi,
-        lambda: checks.check_port(host, port),
-        lambda: checks.check_model(model),
-        checks.check_gpu,
-        lambda: checks.check_takes(takes),
-    ]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return [future.result() for future in [pool.submit(step) for step in steps]]
+        return [future.result() for future in [pool.submit(check) for check in checks]]
 
 
 def show(findings: list[Finding]) -> None:
