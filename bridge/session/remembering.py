@@ -135,4 +135,4 @@ class Remembering:
             if state.tempo:
                 self._time.set_tempo(state.tempo)
         except SegueError as error:
-            self._tell(f"not all of the last session could be put back: {error.message}")
+            self._complain(f"not all of the last session could be put back: {error.message}")
