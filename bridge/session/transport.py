@@ -40,6 +40,7 @@ LOST_PORT_NS = 1_000_000_000  # without a tick for that long, another port's clo
 TEMPO_STEP = 0.05  # bpm: smaller changes are not told
 JUMP_BEATS = Fraction(1, 2)
 LEAST_LEAD_NS = 20_000_000
+SLIP_NS = 3_000_000  # a stream that is off its line by more has lost time
 
 
 class Follows(SegueError):
@@ -272,15 +273,11 @@ class MusicalTime:
 
     def output_heard(self, rate: int, frame: int, at_ns: int) -> None:
         """Frame ``frame`` of the output stream is heard at ``at_ns``."""
-        if self.output is None or self.output.rate != rate:
-            self.output = StreamClock(rate)
-        self.output.update(frame, at_ns)
+        self.output = _heard(self.output, rate, frame, at_ns)
 
     def input_heard(self, rate: int, frame: int, at_ns: int) -> None:
         """Frame ``frame`` of the input stream was recorded at ``at_ns``."""
-        if self.input is None or self.input.rate != rate:
-            self.input = StreamClock(rate)
-        self.input.update(frame, at_ns)
+        self.input = _heard(self.input, rate, frame, at_ns)
 
     def output_lost(self) -> None:
         """The output was opened anew: its frames are counted from nought."""
@@ -388,6 +385,15 @@ class MusicalTime:
     def _moved(self) -> None:
         for call in self.on_move:
             call()
+
+
+def _heard(stream: StreamClock | None, rate: int, frame: int, at_ns: int) -> StreamClock:
+    """The clock of a stream, begun anew where the stream has lost time: what is told of it is steady otherwise."""
+    slipped = stream is not None and stream.seen and abs(stream.ns_at(frame) - at_ns) > SLIP_NS
+    if stream is None or stream.rate != rate or slipped:
+        stream = StreamClock(rate)
+    stream.update(frame, at_ns)
+    return stream
 
 
 def _place(beat: float) -> Fraction:
