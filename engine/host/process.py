@@ -25,6 +25,7 @@ from pydantic import Field, ValidationError
 from engine.backends import SAMPLING_THREADS
 from engine.backends.choose import Device, Tell, Wanted, open_backend
 from engine.errors import BadArguments, NoJob, NotReady, SegueError
+from engine.host import hearing
 from engine.host.failures import named
 from engine.host.memory import give_back, keep_few_heaps
 from engine.host.primes import PrimeShelf
@@ -228,6 +229,8 @@ class EngineHost:
 
     def _load_model(self, command: LoadModel) -> None:
         started = time.perf_counter()
+        # A job that goes on after a restart needs it at once, and loading it takes as long as loading a small model.
+        threading.Thread(target=hearing.load, name="segue-hearing", daemon=True).start()
         try:
             self._backend = self._load(
                 command.name,
