@@ -302,6 +302,7 @@ def main() -> int:
     options.add_argument("--backend", default="auto")
     asked = options.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
+    (asked.out / "serve.state.json").unlink(missing_ok=True)
     console = Console(stderr=True)
     server = Server(f"kills{os.getpid()}", asked.out)
     server.start()
