@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from bridge.clock import Launch, StreamClock
 from bridge.session.notices import Notices
 from bridge.session.prebuffer import LEAST_SECONDS, Pace, Prebuffer
 from bridge.session.transport import MusicalTime
-from bridge.session.voices import FADE_MS, SLIP_SECONDS, Plan, Stage, Voice
+from bridge.session.voices import ENOUGH_SECONDS, FADE_MS, Output, Plan, Stage, Voice
 from engine.ring import Ring, ring_name
 from presets import Quantum
 
@@ -35,45 +34,10 @@ QUEUED_CAPACITY = 1 << 20  # of rings that wait behind another one: shared memor
 FIRST_DELAY = 0.35  # seconds from a job to its first sound, until one was measured
 
 
-class Output(Protocol):
-    """The audio process as playback sees it (bridge/session/sound.py says what the arguments are)."""
-
-    def play(
-        self,
-        ring: str,
-        prebuffer_frames: int,
-        total_frames: int | None,
-        *,
-        at_frame: int | None = None,
-        fade_ms: float = FADE_MS,
-        skip_frames: int = 0,
-        label: str = "",
-    ) -> None:
-        """Play a ring, or arm it."""
-
-    def play_file(
-        self,
-        path: Path,
-        *,
-        from_frame: int = 0,
-        loop: bool = False,
-        at_frame: int | None = None,
-        fade_ms: float = FADE_MS,
-        label: str = "",
-    ) -> None:
-        """Play a WAV, or arm it."""
-
-    def disarm(self) -> None:
-        """Take back what is armed."""
-
-    def stop(self, fade_ms: float = FADE_MS) -> None:
-        """Fade out and stop."""
-
-
 class Player:
     """Owns the rings. ``on_change`` is called when something begins or ends; ``quantum`` gives the grid chosen.
 
-    ``bpm`` gives the tempo of what is called by an ident, 0 where none is known.
+    ``bpm_of`` gives the tempo of what is called by an ident, 0 where none is known.
     """
 
     def __init__(
@@ -83,10 +47,10 @@ class Player:
         on_change: Callable[[], None],
         clock: MusicalTime,
         quantum: Callable[[], Quantum] = Quantum,
-        bpm: Callable[[str], float] = lambda _: 0.0,
     ) -> None:
         self._output, self._notices, self._on_change = output, notices, on_change
-        self._clock, self._quantum, self._bpm = clock, quantum, bpm
+        self._clock, self._quantum = clock, quantum
+        self.bpm_of: Callable[[str], float] = lambda _: 0.0
         self._voices: dict[str, Voice] = {}  # by label
         self._plans: dict[str, Plan] = {}  # of jobs that have not begun
         self._next: Voice | None = None  # will take over
@@ -290,8 +254,12 @@ class Player:
             return
         self._told_at = now
         seconds = voice.place_at(time.monotonic_ns(), self._clock.output) / voice.rate
-        bpm = self._bpm(voice.ident) or self._clock.bpm or 60.0
+        bpm = self.bpm_of(voice.ident) or self._clock.bpm or 60.0
         self._notices.publish("/segue/playing", voice.ident, float(seconds * bpm / 60))
+
+    def _beat_seconds(self, voice: Voice) -> float:
+        bpm = self.bpm_of(voice.ident) or self._clock.bpm
+        return 60 / bpm if bpm else 0.0
 
     def _look_at(self, voice: Voice) -> None:
         self._observe(voice)
@@ -301,9 +269,11 @@ class Player:
         due = voice.due_ns(self._clock.output)
         left = None if due is None else due - now
         if voice.stage is Stage.WAITING:
-            if voice.may_start or voice.plan.aligned:
+            if voice.may_start:
+                if voice.plan.aligned:
+                    voice.catch_up(now, self._beat_seconds(voice))
                 self._play(voice)
-            elif left is not None and left < LATE_NS:
+            elif not voice.plan.aligned and left is not None and left < LATE_NS:
                 self._put_off(voice)
         elif left is not None:
             self._keep_in_time(voice, left)
@@ -346,7 +316,8 @@ class Player:
                 label=voice.label,
             )
             return
-        ahead = min(voice.frames, round(LEAST_SECONDS * voice.rate))
+        least = ENOUGH_SECONDS if voice.plan.aligned else LEAST_SECONDS
+        ahead = min(voice.frames, round(least * voice.rate))
         self._output.play(
             voice.ring.name,
             ahead,
@@ -360,11 +331,8 @@ class Player:
     # -- time -----------------------------------------------------------------------------------------------------
 
     def _keep_in_time(self, voice: Voice, left: int) -> None:
-        """An armed voice: its place is computed anew shortly before, and late audio is left out of an aligned one."""
-        if voice.plan.aligned and left < LATE_NS and voice.made <= voice.skipped:
-            voice.skipped += round(SLIP_SECONDS * voice.rate)
-            self._play(voice)
-        elif voice.plan.launch is not None and not voice.renewed and left <= RENEW_NS:
+        """An armed voice: its place is computed anew shortly before."""
+        if voice.plan.launch is not None and not voice.renewed and left <= RENEW_NS:
             voice.renewed = True
             found = self._clock.renewed(voice.plan.launch)
             if found is None:
@@ -375,8 +343,9 @@ class Player:
     def _put_off(self, voice: Voice) -> None:
         """What is not there in time, or whose place is gone, begins at the next place; without a grid at once."""
         voice.renewed = False
-        if voice.plan.launch is None:
-            voice.plan = replace(voice.plan, at_ns=None)
+        place = voice.plan.launch
+        if place is None or voice.plan.aligned:  # (what goes on from something can begin nowhere else)
+            voice.plan = replace(voice.plan, launch=None, at_ns=place.at_ns if place else None)
             return
         self._move(voice, self._clock.launch(self._quantum(), LATE_NS / 1e9))
 

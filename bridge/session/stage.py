@@ -55,6 +55,7 @@ class Stage:
     ) -> None:
         self.time = time
         self.controllers = Controllers(setup.midi, notices, properties, time.midi_clock, tell)
+        player.bpm_of = lambda ident: _bpm_of(ident, jobs, takes)
         self.launching = Launching(time, player, choosing)
         self.restyling = Restyling(
             player=player,
@@ -91,3 +92,15 @@ class Stage:
         self.presets.close()
         self.restyling.close()
         await self.controllers.close()
+
+
+def _bpm_of(ident: str, jobs: JobBook, takes: TakeBook) -> float:
+    """The tempo of what is played under that name: a take by its number, or a job; 0 where none is known."""
+    request = None
+    if ident.isdigit():
+        request = takes.find(ident).request
+    elif jobs.running is not None and jobs.running.id == ident:
+        request = jobs.running.request
+    elif (take := takes.of_job(ident)) is not None:
+        request = take.request
+    return float(request.bpm or 0.0) if request is not None else 0.0

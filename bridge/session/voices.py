@@ -5,14 +5,52 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
 
 from bridge.clock import Launch, StreamClock
 from bridge.session.prebuffer import Prebuffer
 from engine.ring import Ring
 
 FADE_MS = 5.0
-SLIP_SECONDS = 0.1  # of an aligned voice that is late, so much is left out at a time
+ENOUGH_SECONDS = 0.06  # of an aligned voice in hand: it goes on at the pace of a running job
+REACTION_NS = 40_000_000  # from an order to the audio process to its sound, at most
 DRIFT_SECONDS = 0.15  # what plays behind its place by more than that has run dry meanwhile
+
+
+class Output(Protocol):
+    """The audio process as playback sees it (bridge/session/sound.py says what the arguments are)."""
+
+    def play(
+        self,
+        ring: str,
+        prebuffer_frames: int,
+        total_frames: int | None,
+        *,
+        at_frame: int | None = None,
+        fade_ms: float = FADE_MS,
+        skip_frames: int = 0,
+        label: str = "",
+    ) -> None:
+        """Play a ring, or arm it."""
+
+    def play_file(
+        self,
+        path: Path,
+        *,
+        from_frame: int = 0,
+        loop: bool = False,
+        at_frame: int | None = None,
+        fade_ms: float = FADE_MS,
+        label: str = "",
+    ) -> None:
+        """Play a WAV, or arm it."""
+
+    def disarm(self) -> None:
+        """Take back what is armed."""
+
+    def stop(self, fade_ms: float = FADE_MS) -> None:
+        """Fade out and stop."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +99,7 @@ class Voice:
     learned: bool = False
     renewed: bool = False
     skipped: int = 0  # frames left out at its beginning
+    late_ns: int = 0  # so much after the time that was planned it begins
     armed_at: int | None = None
     in_hand: float = 0.0  # seconds that there were of it when it was handed over
     begun: tuple[int, int] | None = field(default=None, repr=False)
@@ -81,6 +120,8 @@ class Voice:
         ring = self.ring
         if ring is None:
             return True
+        if self.plan.aligned:
+            return self.made >= min(self.frames, round(ENOUGH_SECONDS * self.rate))
         assert self.prebuffer is not None
         # (A full ring takes no more until it is played: then waiting on would be waiting for ever.)
         return self.prebuffer.may_start or self.made >= self.frames or ring.fill >= ring.capacity
@@ -100,7 +141,20 @@ class Voice:
             due = self.plan.at_ns
         else:
             return None
-        return due + round(self.skipped * 1e9 / self.rate)
+        return due + self.late_ns
+
+    def catch_up(self, now_ns: int, beat_seconds: float) -> None:
+        """It can begin only now, later than planned: what should have been heard is left out, or, where so much has not
+        been made, what is missing of a beat, so that the beat goes on.
+        """
+        due = self.due_ns(None)
+        if due is None or due >= now_ns + REACTION_NS:
+            return
+        self.late_ns += now_ns + REACTION_NS - due
+        late = self.late_ns / 1e9
+        if self.made - round(late * self.rate) < round(ENOUGH_SECONDS * self.rate):
+            late = late % beat_seconds if beat_seconds else 0.0
+        self.skipped = min(round(late * self.rate), self.made)
 
     def stream_frame(self, stream: StreamClock | None) -> int | None:
         """The frame of the stream at which it is to begin; None: as soon as it may."""
@@ -112,7 +166,7 @@ class Voice:
             frame = round(stream.frame_at(self.plan.at_ns))
         else:
             return None
-        return max(0, frame + round(Fraction(self.skipped * stream.rate, self.rate)))
+        return max(0, frame + round(Fraction(self.late_ns * stream.rate, 10**9)))
 
     def place_at(self, at_ns: int, stream: StreamClock | None) -> int:
         """Its frame that is heard at ``at_ns``, for one that sounds."""

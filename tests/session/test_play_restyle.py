@@ -1,0 +1,116 @@
+"""Another preset while a take sounds: a take goes on from it, soon, and many wishes are one."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bridge.session.controllers import MidiSetup
+from bridge.session.stage import StageSetup
+from bridge.supervision.engine_client import EngineSetup
+from presets import default_riff
+from tests.bridge.client import OscClient, prime
+from tests.bridge.conftest import RunningSession, StartSession, wait_idle
+from tests.midi.fakes import FakeSystem, program
+
+PADS = "Pads 24:0"
+
+
+def playing(start: StartSession, tmp_path: Path, **more: object) -> tuple[RunningSession, FakeSystem]:
+    system = FakeSystem(PADS)
+    stage = StageSetup(midi=MidiSetup(ports=("*",), path=tmp_path / "midi.toml", system=system))
+    running = start(setup={"stage": stage, **more}, device=f"file:{tmp_path / 'heard.wav'}")
+    client = running.client()
+    wait_idle(client, timeout=120)
+    while PADS not in system.receivers:
+        time.sleep(0.01)
+    client.close()
+    return running, system
+
+
+def begin(client: OscClient, riff: Path, seconds: float) -> None:
+    client.send("/segue/notify", 1)
+    prime(client, riff)
+    client.send("/segue/quantum", 0)
+    client.send("/segue/generate", seconds)
+    client.wait("/segue/sounding", "J1", "start", timeout=30)
+
+
+def test_what_sounds_goes_on_in_the_new_preset(
+    start_session: StartSession, riff: Path, tmp_path: Path
+) -> None:
+    running, system = playing(start_session, tmp_path)
+    client = running.client()
+    begin(client, riff, 8.0)
+    system.arrive(PADS, program(3), at_ns=time.monotonic_ns())
+    client.wait("/segue/sounding", "J2", "start", timeout=20)
+    client.wait("/segue/sounding", "J1", "stopped")
+    take = client.wait("/segue/take", timeout=30)
+    assert take[7] in ("partial", "done")
+    child = client.wait("/segue/take", timeout=30)
+    assert child[2] == take[1]  # the parent's name
+    client.close()
+
+
+def test_many_changes_at_once_are_one(start_session: StartSession, riff: Path, tmp_path: Path) -> None:
+    running, system = playing(start_session, tmp_path)
+    client = running.client()
+    begin(client, riff, 8.0)
+    for number in range(1, 16):
+        system.arrive(PADS, program(number), at_ns=time.monotonic_ns())
+        time.sleep(0.01)
+    chosen = client.ask("/segue/style")
+    assert chosen[1] == 16
+    heard = client.wait("/segue/sounding", timeout=20)
+    while heard[1] != "start":
+        heard = client.wait("/segue/sounding", timeout=20)
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        client.listen(0.1)
+    begun = [v for a, v in client.heard if a == "/segue/sounding" and v[1] == "start"]
+    jobs = {v[0] for a, v in client.heard if a == "/segue/job"}
+    assert len(begun) <= 1
+    assert len(jobs) <= 4
+    client.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("fidelity", ["draft", "full"])
+def test_from_program_change_to_the_first_changed_sample(
+    start_session: StartSession, tmp_path: Path, fidelity: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = EngineSetup(model="starter", options={"backend": "onnx"})
+    running, system = playing(start_session, tmp_path, engine=engine)
+    client = running.client()
+    client.send("/segue/param/fidelity", fidelity)
+    begin(client, default_riff(), 12.0)
+    session = running.session
+    times = []
+    for number in (3, 9, 14, 5, 20):
+        time.sleep(1.5)
+        before = client.ask("/segue/style")
+        begun: list[tuple[int, int]] = []
+        player = session._player
+        player.on_begin[:] = [player.on_begin[0], lambda voice, begun=begun: begun.append(voice.begun)]
+        at = time.monotonic_ns()
+        system.arrive(PADS, program(number), at_ns=at)
+        client.wait("/segue/sounding", timeout=20)
+        while not begun:
+            client.listen(0.02)
+        stream = session._time.output
+        assert stream is not None
+        times.append(float(stream.ns_at(begun[0][1]) - at) / 1e6)
+        assert client.ask("/segue/style") != before
+    with capsys.disabled():
+        shown = ", ".join(f"{value:.0f}" for value in times)
+        print(f"\n{fidelity}: program change to changed sound in {shown} ms")
+    client.close()
+    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if busy > cores:
+        pytest.skip(f"{busy:.1f} programs share {cores} cores: {np.median(times):.0f} ms say nothing")
+    assert np.median(times) <= 500
