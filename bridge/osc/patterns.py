@@ -26,28 +26,47 @@ def wildcards_in(address: str) -> int:
 
 def matches(pattern: str, address: str) -> bool:
     """Whether a pattern reaches an address. One that is not closed (``[a`` or ``{a``) reaches nothing."""
-    parts = address.split("/")[1:]
-    reached = {0}
-    for wanted in pattern.split("/")[1:]:
-        if not reached:
-            return False
-        if wanted == "":
-            reached = set(range(min(reached), len(parts) + 1))
-        else:
-            reached = {at + 1 for at in reached if at < len(parts) and _part_matches(wanted, parts[at])}
-    return len(parts) in reached
+    return matcher(pattern)(address)
 
 
-def _part_matches(pattern: str, text: str) -> bool:
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """A pattern, read once, to be asked for many addresses."""
+    wanted = [_part(part) for part in pattern.split("/")[1:]]
+
+    def reaches(address: str) -> bool:
+        parts = address.split("/")[1:]
+        reached = {0}
+        for part in wanted:
+            if not reached:
+                return False
+            if part is None:
+                reached = set(range(min(reached), len(parts) + 1))
+            else:
+                reached = {at + 1 for at in reached if at < len(parts) and part(parts[at])}
+        return len(parts) in reached
+
+    return reaches
+
+
+def _part(pattern: str) -> Callable[[str], bool] | None:
+    """What one part of an address must be; None for ``//``."""
+    if not pattern:
+        return None
     if WILDCARDS.isdisjoint(pattern):
-        return pattern == text
+        return pattern.__eq__
     steps = _steps(pattern)
     if steps is None:
-        return False
-    reached = {0}
-    for step in steps:
-        reached = step(text, reached)
-    return len(text) in reached
+        return lambda text: False
+
+    def fits(text: str) -> bool:
+        reached = {0}
+        for step in steps:
+            reached = step(text, reached)
+            if not reached:
+                return False
+        return len(text) in reached
+
+    return fits
 
 
 def _steps(pattern: str) -> list[Step] | None:
@@ -77,7 +96,8 @@ def _one(text: str, reached: set[int]) -> set[int]:
     return {at + 1 for at in reached if at < len(text)}
 
 
-def _words(words: list[str]) -> Step:
+def _words(alternatives: list[str]) -> Step:
+    words = set(alternatives)
     return lambda text, reached: {
         at + len(word) for at in reached for word in words if text.startswith(word, at)
     }

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from bridge.osc.nearest import Nearest
-from bridge.osc.patterns import matches
+from bridge.osc.patterns import matcher
 from bridge.osc.wire import Message, Value
 from engine.errors import BadArguments, OutOfRange, UnknownAddress
 
@@ -177,7 +177,8 @@ class Table:
     def matching(self, pattern: str, *roles: Role) -> list[Entry]:
         """The entries of these roles (properties, if none is named) whose addresses a pattern reaches."""
         wanted = roles or (Role.PROPERTY,)
-        return [e for e in self._entries.values() if e.role in wanted and matches(pattern, e.address)]
+        reaches = matcher(pattern)
+        return [e for e in self._entries.values() if e.role in wanted and reaches(e.address)]
 
     def _with_id(self, address: str) -> Target | None:
         """``/segue/take/3/play`` and ``/segue/continue/3``: the id is the last part but one, or the last."""

@@ -156,7 +156,9 @@ class Session:
         self.query = QueryService(
             self._properties, self._listening, self.endpoint.intake, self._subscribers.gone
         )
-        self._dispatcher = Dispatcher(TABLE, self._handlers, self._subscribers, self._notices)
+        self._dispatcher = Dispatcher(
+            TABLE, self._handlers, self._subscribers, self._notices, self._properties.together
+        )
         self._published_state = ""
         self._settled = asyncio.Event()
         self._heart: asyncio.Task[None] | None = None

@@ -24,7 +24,10 @@ from bridge.session.sound import Sound
 from bridge.session.stage import Stage
 from bridge.session.takes import TakeBook
 from bridge.session.transport import MusicalTime
+from engine.errors import QueueFull
 from engine.host.protocol import Ready
+
+MOST_TASKS = 128
 
 
 @dataclass
@@ -58,7 +61,13 @@ class Desk:
     _tasks: dict[asyncio.Task[None], Peer | None] = field(default_factory=dict, repr=False)
 
     def spawn(self, work: Coroutine[None, None, None], peer: Peer | None = None) -> None:
-        """Run something that takes longer than a handler may; ``/segue/sync`` of ``peer`` waits for it."""
+        """Run something that takes longer than a handler may; ``/segue/sync`` of ``peer`` waits for it.
+
+        Raises :class:`QueueFull`.
+        """
+        if len(self._tasks) >= MOST_TASKS:
+            work.close()
+            raise QueueFull(f"{MOST_TASKS} requests are being worked on; wait for their answers")
         task = asyncio.create_task(work)
         self._tasks[task] = peer
         task.add_done_callback(lambda done: self._tasks.pop(done, None))

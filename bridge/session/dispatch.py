@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from bridge.osc.peer import Peer, is_loopback
@@ -21,6 +22,8 @@ log = logging.getLogger("segue.osc")
 MOST_FAILURES = 32
 MOST_ANSWERS = 1_000
 MOST_SCHEDULED = 256
+MOST_WORK_SECONDS = 0.01
+ALWAYS_DONE = 16  # messages of a packet, however long they take
 
 Handler = Callable[[Call, Peer], None]
 
@@ -36,19 +39,28 @@ class Dispatcher:
 
     The messages of a bundle are applied together, those that start jobs last, so that a bundle of style, seed and
     generate acts as one. A bundle that holds a timed message (:attr:`Entry.timed`) waits as a whole for its time tag;
-    any other is applied at once. A packet of which :data:`MOST_FAILURES` messages failed, or that had more than
-    :data:`MOST_ANSWERS` messages sent, is not looked at any further: no packet may keep the others waiting.
+    any other is applied at once. ``together`` is entered around them. A packet of which :data:`MOST_FAILURES` messages
+    failed, or that had more than :data:`MOST_ANSWERS` messages sent, or took :data:`MOST_WORK_SECONDS`, is not looked
+    at any further: no packet may keep the others waiting.
     """
 
     def __init__(
-        self, table: Table, handlers: Mapping[str, Handler], subscribers: Subscribers, notices: Notices
+        self,
+        table: Table,
+        handlers: Mapping[str, Handler],
+        subscribers: Subscribers,
+        notices: Notices,
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._table = table
         self._handlers = handlers
         self._subscribers = subscribers
         self._notices = notices
+        self._together = together
         self._failures = 0  # in the packet that is being carried out
         self._answers_until = 0
+        self._work_until = 0.0
+        self._done = 0
         self._scheduled: set[asyncio.TimerHandle] = set()
 
     def packet(self, messages: list[Message], peer: Peer) -> None:
@@ -70,8 +82,9 @@ class Dispatcher:
         self._scheduled.clear()
 
     def _begin(self) -> None:
-        self._failures = 0
+        self._failures = self._done = 0
         self._answers_until = self._notices.told + MOST_ANSWERS
+        self._work_until = time.perf_counter() + MOST_WORK_SECONDS
 
     # -- time ----------------------------------------------------------------------------------------------
 
@@ -131,18 +144,15 @@ class Dispatcher:
         return calls
 
     def _run_all(self, calls: Iterable[Call], peer: Peer) -> None:
-        for call in sorted(calls, key=lambda call: call.entry.starts_job):
-            self._run(call, peer)
+        with self._together():
+            for call in sorted(calls, key=lambda call: call.entry.starts_job):
+                self._run(call, peer)
 
     def _run(self, call: Call, peer: Peer) -> None:
         if self._failures >= MOST_FAILURES:
             return
         try:
-            if self._notices.told > self._answers_until:
-                self._failures = MOST_FAILURES - 1
-                raise TooLarge(
-                    f"one packet had {MOST_ANSWERS} messages sent; from {call.entry.address} on it was left out"
-                )
+            self._check_cost(call)
             self._handlers[call.entry.handler](call, peer)
         except SegueError as error:
             self._fail(peer, call.request_tag, call.entry.address, error)
@@ -152,6 +162,18 @@ class Dispatcher:
                 f"{call.entry.address} failed unexpectedly ({type(error).__name__}); see the log"
             )
             self._fail(peer, call.request_tag, call.entry.address, sentence)
+
+    def _check_cost(self, call: Call) -> None:
+        """A packet may have much sent, or take long, but not both without end: others wait meanwhile."""
+        self._done += 1
+        if self._notices.told > self._answers_until:
+            why = f"one packet had {MOST_ANSWERS} messages sent"
+        elif self._done > ALWAYS_DONE and time.perf_counter() > self._work_until:
+            why = f"one packet took {1e3 * MOST_WORK_SECONDS:.0f} ms"
+        else:
+            return
+        self._failures = MOST_FAILURES  # nothing more is answered
+        raise TooLarge(f"{why}; from {call.entry.address} on it was left out")
 
     # -- failures ------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from bridge.osc.endpoint import OscEndpoint
@@ -53,12 +53,17 @@ class Notices:
         self.reply(peer, "/segue/fail", address, error.code, error.slug, error.message, *_tag(request_tag))
 
     def publish(
-        self, address: str, *values: Sendable, also: Peer | None = None, request_tag: str = ""
+        self,
+        address: str,
+        *values: Sendable,
+        also: Peer | Collection[Peer] | None = None,
+        request_tag: str = "",
     ) -> None:
         """A notice to everybody who hears ``address``, and to ``also``, each once."""
         for tap in self.taps:
             tap(address, values)
-        targets = self._subscribers.targets(None if also == NOBODY else also, address=address)
+        others = [also] if isinstance(also, Peer) else also or ()
+        targets = self._subscribers.targets(*(peer for peer in others if peer != NOBODY), address=address)
         if targets:
             packet = encode_message(address, *values, *_tag(request_tag))
             self.told += len(targets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from bridge.osc.addresses import TABLE
 from bridge.osc.peer import Peer
@@ -23,12 +24,18 @@ def as_text(entry: Entry, values: tuple[Sendable, ...]) -> str:
 
 
 class Properties:
-    """How the value of every property is read, by its address."""
+    """How the value of every property is read, by its address.
+
+    Within :meth:`together` nothing is told before its end, and everything once: what a bundle sets is one change.
+    """
 
     def __init__(self, notices: Notices) -> None:
         self._notices = notices
         self._reads: dict[str, Read] = {}
         self._twins: dict[str, str] = {}
+        self._waiting: dict[str, set[Peer]] | None = None  # to be told, and to whom besides
+        self._before: dict[str, tuple[Sendable, ...]] = {}
+        self._to_compare = False
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._reads)
@@ -50,23 +57,54 @@ class Properties:
 
     def snapshot(self) -> dict[str, tuple[Sendable, ...]]:
         """All values, to be compared by :meth:`tell_changes`."""
-        return {address: read() for address, read in self._reads.items()}
+        if self._before:
+            return self._before
+        values = {address: read() for address, read in self._reads.items()}
+        if self._waiting is not None:
+            self._before = values
+        return values
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Tell at the end what changes within, each property once."""
+        self._waiting = {}
+        try:
+            yield
+        finally:
+            waiting, self._waiting = self._waiting, None
+            before, self._before = self._before, {}
+            compare, self._to_compare = self._to_compare, False
+            for address, also in waiting.items():
+                self._tell(address, also)
+            if compare:
+                self._tell_changes(before, set(waiting))
 
     def publish(self, address: str, also: Peer | None = None) -> None:
         """Tell everybody, and ``also``, the value."""
-        self._notices.publish(address, *self.values(address), also=also)
-        twin = self._twins.get(address)
-        if twin is not None:
-            self._notices.publish(twin, *self.values(twin), also=also)
+        others = set() if also is None else {also}
+        if self._waiting is None:
+            self._tell(address, others)
+        else:
+            self._waiting.setdefault(address, set()).update(others)
 
     def tell_changes(self, before: dict[str, tuple[Sendable, ...]], besides: str = "") -> None:
         """Tell everybody what differs from ``before``, but for the property ``besides``."""
-        twins = {besides, *self._twins.values()}  # (a twin is told with its property)
+        if self._waiting is None:
+            self._tell_changes(before, {besides})
+        else:
+            self._to_compare = True
+
+    def _tell(self, address: str, others: set[Peer]) -> None:
+        self._notices.publish(address, *self.values(address), also=others)
+        twin = self._twins.get(address)
+        if twin is not None:
+            self._notices.publish(twin, *self.values(twin), also=others)
+
+    def _tell_changes(self, before: dict[str, tuple[Sendable, ...]], besides: set[str]) -> None:
+        known = besides | set(self._twins.values())  # (a twin is told with its property)
         for address, values in before.items():
-            if address in twins:
-                continue
-            if self.values(address) != values:
-                self.publish(address)
+            if address not in known and self.values(address) != values:
+                self._tell(address, set())
 
     def reply(self, call: Call, peer: Peer) -> None:
         """The value, to the client that read it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -62,9 +63,10 @@ def model_folder(name: str | Path) -> Path:
     known = known_models()
     if name in known:
         return known[name]
-    folder = Path(name).expanduser()
-    if (folder / CONFIG_FILE).is_file():
-        return folder
+    with contextlib.suppress(OSError, RuntimeError):  # (names that no file and no user can have)
+        folder = Path(name).expanduser()
+        if (folder / CONFIG_FILE).is_file():
+            return folder
     raise NoModel(
         f"there is no model '{name}'; give one that is here ({', '.join(known) or 'none yet'}) or a folder that "
         f"holds {CONFIG_FILE}"

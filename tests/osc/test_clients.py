@@ -95,8 +95,8 @@ def test_sync_waits_for_what_the_client_asked_before(ready: OscClient, tmp_path:
 
 def test_notices_that_come_back_to_the_session_are_not_taken_up(start_session: StartSession):
     running = start_session()
+    running.client().ask("/segue/notify", 1, running.port, reply="/segue/done")
     client = running.client()
-    client.ask("/segue/notify", 1, running.port, reply="/segue/done")
     client.ask("/segue/param/seed", 5)
     before = running.session.endpoint.received
     assert client.ask("/segue/test") == ("ok",)
@@ -110,6 +110,15 @@ def test_one_packet_cannot_have_everything_sent_again_and_again(ready: OscClient
     assert values[1:3] == (413, "too_large")
     assert values[3] == "one packet had 1000 messages sent; from /segue/refresh on it was left out"
     assert ready.ask("/segue/test") == ("ok",)
+
+
+def test_a_bundle_tells_everything_once_and_as_it_is_in_the_end(ready: OscClient):
+    ready.ask("/segue/notify", 1, reply="/segue/done")
+    ready.drain()
+    ready.send_raw(bundle(*[built("/segue/param/seed", ("i", n)) for n in range(100)]))
+    assert ready.ask("/segue/sync", 1, reply="/segue/synced") == (1,)
+    told = [values for address, values in ready.heard if address == "/segue/param/seed"]
+    assert told == [(99,)]
 
 
 def test_dumps_show_messages_and_bytes(start_session: StartSession, caplog: pytest.LogCaptureFixture):

@@ -28,7 +28,21 @@ DEFAULT_PORT = 19770
 PROTOCOL_VERSION = 1
 
 PARAMETERS = parameters.ENTRIES
-SUBJECTS = (server, clients, model, prime, style, parameters, transport, jobs, takes, history, sound, audio, midi)
+SUBJECTS = (
+    server,
+    clients,
+    model,
+    prime,
+    style,
+    parameters,
+    transport,
+    jobs,
+    takes,
+    history,
+    sound,
+    audio,
+    midi,
+)
 TABLE = Table(entry for subject in SUBJECTS for entry in subject.ENTRIES)
 
 __all__ = ["DEFAULT_PORT", "MAX_TAKES", "PARAMETERS", "PROTOCOL_VERSION", "SUBJECTS", "TABLE"]

@@ -56,7 +56,6 @@ class ClientHandlers:
             for wait in pending:
                 wait.close()
             raise QueueFull(f"{MOST_SYNCS} answers to /segue/sync are waited for; wait for one of them")
-        self._syncs += 1
 
         async def answer() -> None:
             try:
@@ -67,6 +66,7 @@ class ClientHandlers:
             desk.notices.reply(peer, "/segue/synced", call.values[0])
 
         desk.spawn(answer())
+        self._syncs += 1
 
     def debug_dump(self, call: Call, peer: Peer) -> None:
         """Show packets, or not."""
