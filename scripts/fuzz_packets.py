@@ -11,6 +11,14 @@ from bridge.osc.addresses import TABLE
 from bridge.osc.table import Argument, Entry, Kind, Role
 
 LEFT_OUT = ("quit", "debug/pauses")  # the end, and what the run is measured with
+SILENCING = (
+    "/panic",
+    "/cancel",
+    "/take/stop",
+    "/audio/",
+    "/model",
+    "/gain",
+)  # what they do to the music is right
 MOST_BYTES = 8_000
 POOL = 6_000
 TAGS = "ifsbhdtcrmTFNISi[]x2\xff"
@@ -59,9 +67,12 @@ def argument(tag: str, value: object, rng: random.Random) -> bytes:
 
 
 class Hostile:
-    """Packets from a seed; ``texts`` are used for texts besides those that are always used."""
+    """Packets from a seed; ``texts`` are used for texts besides those that are always used.
 
-    def __init__(self, seed: int, texts: list[str]) -> None:
+    None holds a word of ``left_out``.
+    """
+
+    def __init__(self, seed: int, texts: list[str], left_out: tuple[str, ...] = LEFT_OUT) -> None:
         self._rng = random.Random(seed)
         self._texts = [
             *texts,
@@ -79,7 +90,8 @@ class Hostile:
             "-1",
             "nan",
         ]
-        self._entries = [entry for entry in TABLE if not any(word in entry.address for word in LEFT_OUT)]
+        self._entries = [entry for entry in TABLE if not any(word in entry.address for word in left_out)]
+        self._left_out = [word.encode() for word in left_out]
         asked = [entry for entry in self._entries if entry.role is not Role.NOTICE]
         self._asked = asked
         self._pool = [self._message(entry) for entry in asked]  # every address at least once
@@ -88,7 +100,7 @@ class Hostile:
     def __iter__(self) -> Iterator[bytes]:
         while True:
             packet = self._packet()
-            if not any(word.encode() in packet for word in LEFT_OUT):
+            if not any(word in packet for word in self._left_out):
                 yield packet[:MOST_BYTES]
 
     def _packet(self) -> bytes:
