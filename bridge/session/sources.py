@@ -123,6 +123,7 @@ def upsampled(take: TakeEntry, level: int) -> Request:
     if have.level <= level and take.frames >= take.held:
         finer = "it is as fine as takes get" if have is Fidelity.FULL else "choose a finer level"
         raise NoCodes(f"the take {take.name} is {have} already; {finer}")
+    before = take.request
     update = {
         "schema_version": 2,
         "mode": Mode.UPSAMPLE,
@@ -130,6 +131,8 @@ def upsampled(take: TakeEntry, level: int) -> Request:
         "parents": (TakeRef(folder=take.folder, frames=take.held),),
         "span": None,
         "frames": take.held,
+        "bars": before.bars if take.held == before.frames else None,
+        "style_changes": tuple(change for change in before.style_changes if change.at_frame < take.held),
         "fidelity": fidelity,
     }
-    return take.request.model_copy(update=update)
+    return before.model_copy(update=update)

@@ -7,8 +7,9 @@
 ``prime.wav``
     the exact audio that is continued: mono, 32-bit float, at the model's rate.
 ``journal``
-    while the take grows: the prime's codes and every finished window, each with a checksum and fsynced
-    (:mod:`engine.take.journal`). A torn last record is ignored.
+    while the take grows: the prime's codes, every finished window and what stands beside it, each with a checksum
+    and fsynced (:mod:`engine.take.journal`). A torn last record is ignored. Of a take that is called off to be kept,
+    the beginnings of windows, too.
 ``audio.part``
     while the take grows: its audio so far, raw 32-bit float, mono.
 ``codes.safetensors``
@@ -23,6 +24,9 @@
     the :class:`TakeInfo`: state, plan, tokens, timings, metrics. Written last: a folder that has it is a
     take. ``journal`` and ``audio.part`` are removed after it, except for a partial take, which can still be
     resumed.
+
+``marks.json``
+    what somebody thinks of it (:mod:`engine.take.marks`): the only file that changes later.
 
 Files get their final names only by renaming complete ones. :class:`TakeWriter` makes and resumes takes,
 :func:`recover` makes a partial take of an interrupted one, :class:`Take` reads.

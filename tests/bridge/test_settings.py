@@ -113,3 +113,11 @@ def test_the_thirty_third_client_is_refused():
         subscribers.add(Peer("127.0.0.1", 4000), None, None)
     subscribers.remove(Peer("127.0.0.1", 5))
     subscribers.add(Peer("127.0.0.1", 4000), None, None)
+
+
+def test_overlap_is_what_the_next_window_of_the_top_level_sees_again():
+    assert Settings().overlap == 0.75  # its hop is a quarter of a window
+    settings = Settings().with_value("overlap", 0.6).with_value("temperature", 0.5)
+    sampling = request(settings).sampling
+    assert sampling.top.hop_fraction == pytest.approx(0.4) and sampling.top.temperature == 0.5
+    assert sampling.middle == Request(prime=PrimeRef(path="/r/riff.wav"), frames=1).sampling.middle

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from pydantic import ValidationError
 
 from engine.backends.torch_backend import TorchBackend
+from engine.host.jobs import run_request
 from engine.prior.config import PriorConfig, PulseConfig
 from engine.prior.prior import Prior
 from engine.prior.pulse import SongPulse
-from engine.request import Fidelity, PrimeRef, Pulse, Request, Style
+from engine.request import Fidelity, Mode, PrimeRef, Pulse, Request, Style, TakeRef
 from engine.sampling import continue_prime
 from engine.sampling.pulse import song_pulse
 from engine.store.folder import Model
@@ -92,3 +94,38 @@ def test_a_key_that_is_none_is_named() -> None:
         ValidationError, match="'H minor' is no key; write a note and a mode, such as 'C major'"
     ):
         Pulse(key="H minor")
+
+
+def test_a_take_that_goes_on_keeps_the_pulse_and_hears_nothing_again(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bar of the riff goes on through child and grandchild, wherever in the bar the parent is left."""
+    loop, riff = 0.5 * drum_loop(120, 8.0), tmp_path / "riff.wav"
+    soundfile.write(riff, loop, RATE, subtype="FLOAT")
+    backend = TorchBackend(model)
+    first = Request(prime=PrimeRef(path=str(riff)), frames=40_000, fidelity=Fidelity.DRAFT, seed=3)
+    (take,) = run_request(backend, first, folder=tmp_path)
+    kept = take.info.head.pulse
+    assert kept is not None and kept.bpm == pytest.approx(120, abs=0.5) and kept.downbeat_frame is not None
+
+    def deaf(*_: object) -> None:
+        raise AssertionError("a pulse that is known was listened for")
+
+    monkeypatch.setattr("engine.analysis.pulse.estimate_pulse", deaf)
+    passed, bar = 0, 240 * RATE / kept.bpm
+    for frames in (30_001, 17_777):
+        said = Pulse(key="A minor") if passed == 0 else None  # (of a drum loop no key is known)
+        child = Request(
+            mode=Mode.CONTINUE,
+            parents=(TakeRef(folder=str(take.folder), frames=frames),),
+            frames=40_000,
+            pulse=said,
+            fidelity=Fidelity.DRAFT,
+        )
+        passed += frames
+        (take,) = run_request(backend, child, folder=tmp_path)
+        later = take.info.head.pulse
+        assert later is not None and later.downbeat_frame is not None
+        assert (later.bpm, later.key) == (pytest.approx(kept.bpm), "A minor")
+        off = (later.downbeat_frame + passed - kept.downbeat_frame) / bar
+        assert abs(off - round(off)) * bar <= 2.0  # samples
