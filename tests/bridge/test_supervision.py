@@ -74,7 +74,11 @@ def test_a_killed_engine_is_replaced_and_the_take_completed(
     path = client.wait("/segue/take", 2, timeout=20)[8]
     assert client.wait("/segue/job", "J2", "done") == ("J2", "done", 1.0, 0.0, "#k")
     client.wait("/segue/sounding", "J2", "end")
-    terminal = [v for a, v in client.drain() if a == "/segue/job" and v[1] in ("done", "failed", "cancelled")]
+    terminal = [
+        v
+        for a, v in client.drain()
+        if a == "/segue/job" and v[0] == "J2" and v[1] in ("done", "failed", "cancelled")
+    ]
     assert terminal == [] and engine_pid(running) != first and not psutil.pid_exists(first)
     lines = [json.loads(line) for line in diary.read_text().splitlines()]
     whole, rest = (  # tokens of the bottom level: of the calm take, and by the second engine
