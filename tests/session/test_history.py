@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from bridge.session.history import MOST_STEPS, History, NothingToUndo
 from bridge.session.properties import Properties
 from tests.bridge.client import OscClient, prime
 from tests.bridge.conftest import StartSession, riff
-from tests.session.test_takes import refused, subscribed
+from tests.session.test_takes import refused, subscribed, until
 
 __all__ = ["riff"]
 
@@ -150,3 +151,62 @@ def test_a_pause_begins_a_new_step() -> None:
     assert value == [3]
     history.undo()
     assert value == [0]
+
+
+Listing = dict[int, tuple[object, ...]]
+
+
+def listing(client: OscClient) -> Listing:
+    client.drain(0.02)
+    client.send("/segue/takes", 0, 1000)
+    client.wait("/segue/takes.end")
+    return {int(v[0]): v[1:] for address, v in client.heard if address == "/segue/takes.item"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_row_of_marks_and_deletes_can_be_undone_and_redone(
+    start_session: StartSession, tmp_path: Path, seed: int
+) -> None:
+    """A hundred random changes of five takes; back to the beginning, forth to the end; a new session agrees."""
+    from tests.take.test_take import grow
+
+    dice = random.Random(seed)
+    shelf = tmp_path / "shelf"
+    for _ in range(5):
+        grow(shelf).finish()
+    running = start_session(setup={"takes": shelf})
+    client = subscribed(running)
+    until(lambda: client.ask("/segue/takes", reply="/segue/takes.end") == (5,))
+    begin = listing(client)
+    for number in range(100):
+        change = dice.choice(("rate", "keep", "name", "color", "delete", "undo", "redo"))
+        take = dice.randint(1, 5)
+        values: dict[str, tuple[object, ...]] = {
+            "rate": (take, dice.randint(0, 5)),
+            "keep": (take, dice.randint(0, 1)),
+            "name": (take, f"n{number}"),
+            "color": (take, f"#{dice.randint(0, 0xFFFFFF):06x}"),
+            "delete": (take,),
+            "undo": (),
+            "redo": (),
+        }
+        where = "/segue/" if change in ("undo", "redo") else "/segue/take/"
+        client.send(where + change, *values[change])
+        if change == "delete" and dice.random() < 0.7:
+            client.send("/segue/undo")
+    client.ask("/segue/sync", 1, reply="/segue/synced")
+    end, (steps, _, _) = listing(client), client.ask("/segue/history")
+    assert steps > 10
+    for _ in range(steps):
+        undone(client)
+    assert listing(client) == begin
+    for _ in range(steps):
+        undone(client, "/segue/redo")
+    assert listing(client) == end
+    running.stop()
+    again = subscribed(start_session(setup={"takes": shelf}))
+    until(lambda: again.ask("/segue/takes", reply="/segue/takes.end") == (len(end),))
+    named = {item[7]: (item[0], item[5]) for item in listing(again).values()}
+    for item in end.values():
+        name, rating = named[item[7]]
+        assert rating == item[5] and (name == item[0] or str(item[0]).startswith("A0"))
