@@ -148,6 +148,8 @@ class Keeper(threading.Thread):
 
     def _set_up(self) -> None:
         """What the fuzzer may have changed and a take needs to be heard."""
+        self._client.send("/segue/sync/source", "none")
+        self._client.send("/segue/prime/file", str(default_riff()))
         for name, value in (("takes", 1), ("fidelity", "draft"), ("bpm", 0.0)):
             self._client.send(f"/segue/param/{name}", value)
 

@@ -15,6 +15,7 @@ from rich.logging import RichHandler
 from bridge.cli.folders import default_takes
 from bridge.cli.options import backend_option, chosen_backend, chosen_device, device_option
 from bridge.cli.version import version
+from bridge.log import write_aside
 from bridge.once import Errand, style_of_riff
 from bridge.osc.addresses import DEFAULT_PORT
 from bridge.query.server import DEFAULT_PORT as QUERY_PORT
@@ -153,5 +154,7 @@ def _errand(riff: Path | None) -> Errand:
 def _log(verbose: bool) -> None:
     handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
     logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(message)s", handlers=[handler]
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(message)s",
+        handlers=[write_aside(handler)],
     )

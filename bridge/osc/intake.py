@@ -13,8 +13,9 @@ log = logging.getLogger("segue.osc")
 dump_log = logging.getLogger("segue.osc.dump")
 
 LOG_INTERVAL_SECONDS = 5.0
-MOST_DUMPED_PER_SECOND = 50
-MOST_DUMPED_BYTES = 256
+MOST_DUMPED_PER_SECOND = 20
+MOST_DUMPED_MESSAGES = 8
+MOST_DUMPED_BYTES = 128
 
 PacketHandler = Callable[[list[Message], Peer], None]
 
@@ -22,7 +23,7 @@ PacketHandler = Callable[[list[Message], Peer], None]
 class Intake:
     """Parses packets and counts them; ``received`` and ``malformed`` since the start.
 
-    ``dump``: 0 nothing, 1 messages, 2 bytes, 3 both of every packet go to the log (at most 50 a second).
+    ``dump``: 0 nothing, 1 messages, 2 bytes, 3 both of every packet go to the log (at most 20 a second).
     """
 
     def __init__(self, on_packet: PacketHandler) -> None:
@@ -66,10 +67,12 @@ class Intake:
         self._dumped += 1
         if self._dumped > MOST_DUMPED_PER_SECOND:
             return
+        shown = []
         if self.dump & 1:
-            for message in messages[:8]:
+            for message in messages[:MOST_DUMPED_MESSAGES]:
                 values = ", ".join(repr(value)[:80] for value in message.values[:16])
-                dump_log.info("%s %s ,%s %s", peer, message.address, message.tags[:32], values)
+                shown.append(f"{message.address} ,{message.tags[:32]} {values}")
         if self.dump & 2:
             more = " …" if len(data) > MOST_DUMPED_BYTES else ""
-            dump_log.info("%s %d bytes: %s%s", peer, len(data), data[:MOST_DUMPED_BYTES].hex(" ", 4), more)
+            shown.append(f"{len(data)} bytes: {data[:MOST_DUMPED_BYTES].hex(' ', 4)}{more}")
+        dump_log.info("%s %s", peer, "; ".join(shown))

@@ -131,8 +131,7 @@ def test_dumps_show_messages_and_bytes(start_session: StartSession, caplog: pyte
         client.ask("/segue/debug/dump", 0, reply="/segue/done")
         client.ask("/segue/test")
     shown = [record.getMessage() for record in caplog.records if record.name == "segue.osc.dump"]
-    assert any(line.endswith("/segue/param/seed ,i 5") for line in shown)
-    assert any("28 bytes: 2f736567 75652f70" in line for line in shown)
+    assert any("/segue/param/seed ,i 5; 28 bytes: 2f736567 75652f70" in line for line in shown)
     assert not any("/segue/test" in line for line in shown)
 
 
