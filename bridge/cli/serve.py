@@ -6,6 +6,7 @@ import logging
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from rich.logging import RichHandler
 
 from bridge.cli.folders import default_takes
 from bridge.cli.options import backend_option, chosen_backend, chosen_device, device_option
+from bridge.cli.playing import playing_options, stage_of
 from bridge.cli.version import version
 from bridge.log import write_aside
 from bridge.once import Errand, style_of_riff
@@ -24,6 +26,7 @@ from bridge.session.core import SessionSetup
 from bridge.session.models import StoredModels
 from bridge.session.remembering import MemorySetup
 from bridge.session.sound import SoundSetup
+from bridge.session.stage import StageSetup
 from bridge.session.state import state_path
 from bridge.supervision.engine_client import EngineSetup
 from engine.errors import BadArguments, NoFile, OutOfRange
@@ -69,6 +72,7 @@ PIPED_COLUMNS = 240  # paths stay whole where nobody sees a terminal
     help="The riff for --once (default: the shipped one).",
 )
 @click.option("--fresh", is_flag=True, help="Start with the defaults, not where the last session ended.")
+@playing_options
 @click.option("--verbose", is_flag=True, help="Log what happens.")
 def serve(
     host: str,
@@ -84,6 +88,7 @@ def serve(
     riff: Path | None,
     fresh: bool,
     verbose: bool,
+    **playing: Any,
 ) -> None:
     """Run beside the DAW: OSC in, continuations out."""
     console = Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS)
@@ -103,6 +108,7 @@ def serve(
         roots=tuple(root.expanduser().resolve() for root in allow),
         version=(number, commit.strip("()")),
         query_ports=_query_ports(query_port),
+        stage=StageSetup() if once else stage_of(**playing),
         announce=query_port != "none",
         memory=MemorySetup(None if mock or once else state_path(), fresh),
     )

@@ -69,7 +69,12 @@ def _at(line: Timeline, beat: Fraction, stream: StreamClock) -> Launch:
 
 
 def capture_span(
-    transport: Transport, stream: StreamClock, bars: int, now_ns: int, *, grace: Fraction = GRACE_BEATS
+    transport: Transport,
+    stream: StreamClock,
+    bars: int | Fraction,
+    now_ns: int,
+    *,
+    grace: Fraction = GRACE_BEATS,
 ) -> tuple[int, int] | None:
     """The samples ``[start, stop)`` of an input stream that hold the last ``bars`` whole bars.
 

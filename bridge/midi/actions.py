@@ -201,7 +201,7 @@ ACTIONS: tuple[Action, ...] = (
     _knob("temperature", 20, "how adventurous", 0.05, 2.0, 1.0),
     _knob("top_p", 21, "draw from the likeliest up to this sum", 0.01, 1.0, 1.0),
     _knob("length", 22, "length of a continuation", 1, 16, 4, "bars", whole=True),
-    _knob("overlap", 23, "how much of a window the next one sees", 0.0, 1.0, 0.5),
+    _knob("overlap", 23, "how much of a window the next one sees", 0.1, 0.95, 0.75),
     _knob("takes", 24, "takes at once", 1, 16, 1, whole=True),
     _knob("mix", 25, "from prime to take", 0.0, 1.0, 1.0),
     _knob("gain", 26, "output volume", -60.0, 6.0, 0.0, "dB"),

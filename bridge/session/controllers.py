@@ -15,7 +15,8 @@ from bridge.osc.wire import Message
 from bridge.session.dispatch import Handler
 from bridge.session.notices import NOBODY, Notices, Sendable
 from bridge.session.properties import Properties
-from engine.errors import SegueError
+from bridge.session.takes import TakeBook
+from engine.errors import NoTake, SegueError
 
 _TAGS = {int: "i", float: "f", str: "s"}
 
@@ -82,10 +83,11 @@ class Controllers:
         setup: MidiSetup | None,
         notices: Notices,
         properties: Properties,
+        takes: TakeBook,
         clock: Callable[[ClockMessage], None],
         tell: Callable[[str], None],
     ) -> None:
-        self._properties = properties
+        self._properties, self._takes = properties, takes
         self._handlers: Mapping[str, Handler] = {}
         self._entries = {entry.address: entry for entry in TABLE}
         self._midi: Midi | None = None
@@ -94,9 +96,7 @@ class Controllers:
                 self, clock=clock, notice=tell, system=setup.system, path=setup.path, ports=setup.ports
             )
             notices.taps.append(self._show)
-        self._playing_slot = self._current_slot = 0
         self._slots: dict[int, Light] = {}
-        self._kept: dict[int, bool] = {}
 
     @property
     def midi(self) -> Midi:
@@ -131,6 +131,8 @@ class Controllers:
         values: tuple[Sendable, ...]
         if isinstance(value, Program):
             values = tuple(value)
+        elif action == "keep":
+            values = self._kept_or_not()
         elif isinstance(value, bool):
             values = (int(value),) if action == "hold" else ()
         else:
@@ -139,6 +141,13 @@ class Controllers:
         call = bind(entry, Message(address, tags, values))
         if call is not None:
             self._handlers[entry.handler](call, NOBODY)
+
+    def _kept_or_not(self) -> tuple[Sendable, ...]:
+        """The current take, and the other one of kept and not kept."""
+        current = self._takes.current
+        if current is None:
+            raise NoTake("there is no take to keep; none has been made yet")
+        return (str(current.number), int(not current.marks.kept))
 
     # -- what they show -------------------------------------------------------------------------------------------
 
@@ -168,15 +177,13 @@ class Controllers:
         """A take's pad lights up when there is one, and goes out with it; ``keep`` is that of the current one."""
         if address == "/segue/take":
             number = int(values[0])
-            self._kept[number] = int(values[6]) > 0
             self._light_take(number, self._slots.get(number, Light.READY))
         elif address == "/segue/take/removed":
             self._light_take(int(values[0]), Light.EMPTY)
         elif address == "/segue/take/armed":
             self._light_take(int(values[0]), Light.QUEUED)
-        elif address == "/segue/take/current":
-            self._current_slot = int(values[0]) if values and str(values[0]).isdigit() else 0
-        kept = self._kept.get(self._current_slot, False)
+        current = self._takes.current
+        kept = current is not None and current.marks.kept
         self.midi.light("keep", Light.DONE if kept else Light.READY)
 
     def _show_sounding(self, ident: str, what: str) -> None:

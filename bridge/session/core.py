@@ -91,6 +91,7 @@ class Session:
                 stats=self._sound_stats,
                 opened=self._sound_opened,
                 lost=lambda reason: self._card.lost(reason),
+                input_opened=lambda report: self._stage.capturing.opened(report),
                 meters=lambda report: self._card.meters(report),
             ),
         )
@@ -137,6 +138,7 @@ class Session:
             primes=self._primes,
             sound=self.sound,
             aside=self._aside,
+            folder=setup.takes,
             engine_ready=self._engine_ready,
             tell=self._tell_people,
         )
@@ -352,6 +354,7 @@ class Session:
 
     def _sound_stats(self, stats: Stats) -> None:
         self._card.stats(stats)
+        self._stage.capturing.stats(stats)
         if stats.dac_ns:
             self._time.output_heard(self.sound.rate, stats.frame, stats.dac_ns)
 

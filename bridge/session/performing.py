@@ -74,7 +74,6 @@ class Performing:
         self.levels = Levels()
         self._player, self._takes, self._primes, self._launching = player, takes, primes, launching
         self._sound, self._aside, self._notices, self._properties = sound, aside, notices, properties
-        self._last: TakeEntry | None = None  # that was played
         properties.add("/segue/param/mix", lambda: (float(self.levels.mix),))
         properties.add("/segue/param/gain_db", lambda: (float(self.levels.gain_db),))
 
@@ -87,7 +86,7 @@ class Performing:
         self._player.play_file(str(take.number), take.wav, take.frames, take.rate, plan)
         if plan.launch is not None:
             self._notices.publish("/segue/take/armed", take.number, plan.launch.bar)
-        self._last = take
+        self._takes.select(take)
         return take
 
     def stop(self) -> None:
@@ -110,7 +109,6 @@ class Performing:
             self._switch(side, voice)
             done(PRIME)
 
-        self._last = take
         self._aside.run(lambda: _side_of(take.prime), found, failed)
 
     def _take_of(self, voice: Voice | None) -> TakeEntry:
@@ -122,7 +120,7 @@ class Performing:
             if made is None:
                 raise NoTake("the take that plays is still being made; compare it when it is done")
             return made
-        last = self._last or next(reversed(list(self._takes)), None)
+        last = self._takes.current
         if last is None:
             raise NoTake("there is no take to compare with the prime; none has been made yet")
         return last

@@ -26,6 +26,7 @@ class Prime:
     ref: PrimeRef
     requester: Peer
     request_tag: str
+    address: str = ADDRESS  # that it was asked for at
     seconds: float = 0.0
     rate: int = 0
     bpm: float | None = None
@@ -81,12 +82,12 @@ class PrimeDesk:
         self._fallback: Prime | None = None
         self._count = 0
 
-    def take(self, ref: PrimeRef, requester: Peer, request_tag: str) -> Prime:
+    def take(self, ref: PrimeRef, requester: Peer, request_tag: str, address: str = ADDRESS) -> Prime:
         """Make a new prime the current one; the engine reads it when :meth:`submit` is called."""
         if self.current is not None and self.current.settled.is_set():
             self._fallback = self.current
         self._count += 1
-        prime = Prime(f"P{self._count}", ref, requester, request_tag)
+        prime = Prime(f"P{self._count}", ref, requester, request_tag, address)
         self._pending[prime.id] = prime
         self.current = prime
         return prime
@@ -156,10 +157,10 @@ class PrimeDesk:
         if error is not None:
             if self.current is prime:
                 self.current = self._fallback  # a mistyped path does not cost the prime that was there
-            self._notices.fail(prime.requester, prime.request_tag, ADDRESS, error)
+            self._notices.fail(prime.requester, prime.request_tag, prime.address, error)
         else:
             self._notices.done(
-                prime.requester, prime.request_tag, ADDRESS, prime.id, float(prime.seconds), prime.rate
+                prime.requester, prime.request_tag, prime.address, prime.id, float(prime.seconds), prime.rate
             )
             if self.current is prime:
                 self.announce()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bridge.session.aside import Aside
+from bridge.session.capturing import Capturing, InputSetup
 from bridge.session.choices import Choosing
 from bridge.session.controllers import Controllers, MidiSetup
 from bridge.session.dispatch import Handler
@@ -30,6 +32,7 @@ class StageSetup:
 
     midi: MidiSetup | None = None
     presets: PresetFolders = field(default_factory=PresetFolders)
+    input: InputSetup = field(default_factory=InputSetup)
     clock: str = "none"
 
 
@@ -50,11 +53,12 @@ class Stage:
         primes: PrimeDesk,
         sound: Sound,
         aside: Aside,
+        folder: Path,
         engine_ready: Callable[[], Ready],
         tell: Callable[[str], None],
     ) -> None:
         self.time = time
-        self.controllers = Controllers(setup.midi, notices, properties, time.midi_clock, tell)
+        self.controllers = Controllers(setup.midi, notices, properties, takes, time.midi_clock, tell)
         player.bpm_of = lambda ident: _bpm_of(ident, jobs, takes)
         self.launching = Launching(time, player, choosing)
         self.restyling = Restyling(
@@ -68,6 +72,18 @@ class Stage:
         )
         self.presets = PresetDesk(
             setup.presets, choosing, notices, properties, engine_ready, self.restyling.changed, tell
+        )
+        self.capturing = Capturing(
+            setup.input,
+            sound=sound,
+            clock=time,
+            primes=primes,
+            notices=notices,
+            properties=properties,
+            engine_ready=engine_ready,
+            folder=folder,
+            bars=lambda: choosing.now.settings.capture_bars,
+            tell=tell,
         )
         self.performing = Performing(
             player=player,
@@ -84,6 +100,7 @@ class Stage:
         """Begin, in the running loop; ``handlers``: what addresses do."""
         self.time.run()
         self.presets.start()
+        self.capturing.start()
         self.controllers.start(handlers)
 
     async def close(self) -> None:
@@ -91,6 +108,7 @@ class Stage:
         self.time.close()
         self.presets.close()
         self.restyling.close()
+        self.capturing.close()
         await self.controllers.close()
 
 

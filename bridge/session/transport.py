@@ -21,6 +21,7 @@ from bridge.clock import (
     Selector,
     State,
     StreamClock,
+    capture_span,
     launch,
 )
 from bridge.clock.internal import checked_bpm
@@ -279,6 +280,10 @@ class MusicalTime:
         """Frame ``frame`` of the input stream was recorded at ``at_ns``."""
         self.input = _heard(self.input, rate, frame, at_ns)
 
+    def input_lost(self) -> None:
+        """The input was opened anew."""
+        self.input = None
+
     def output_lost(self) -> None:
         """The output was opened anew: its frames are counted from nought."""
         self.output = None
@@ -291,6 +296,12 @@ class MusicalTime:
             return None
         lead = max(LEAST_LEAD_NS, round(lead_seconds * 1e9))
         return launch(self._selector, self.output, quantum, self._now(), lead_ns=lead)
+
+    def capture_span(self, bars: Fraction) -> tuple[int, int] | None:
+        """The frames of the input that hold the last whole bars; None where the source knows no bars."""
+        if self.input is None or not self.input.seen:
+            return None
+        return capture_span(self._selector, self.input, bars, self._now())
 
     def renewed(self, before: Launch) -> Launch | None:
         """The same beat by what is known now; None when the song has stopped or was moved."""

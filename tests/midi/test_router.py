@@ -81,7 +81,7 @@ def test_the_map_is_that_of_the_facts(bench: Bench, message: mido.Message, deed:
         (20, "temperature", 0.05, 2.0),
         (21, "top_p", 0.01, 1.0),
         (22, "length", 1, 16),
-        (23, "overlap", 0.0, 1.0),
+        (23, "overlap", 0.1, 0.95),
         (24, "takes", 1, 16),
         (25, "mix", 0.0, 1.0),
         (26, "gain", -60.0, 6.0),

@@ -105,7 +105,9 @@ def test_files_that_change_are_read_anew_and_broken_ones_named(client: OscClient
     (folder / "three.toml").write_text(TOML.format(name="Test Three", bars=1, program=9))
     client.wait("/segue/styles/changed")
     assert client.ask("/segue/style", "Test Three")[0] == "Test Three"
-    (folder / "three.toml").write_text("name = 'Test Three'\nbars = 'many'\n[style]\ngenres = { house = 1.0 }\n")
+    (folder / "three.toml").write_text(
+        "name = 'Test Three'\nbars = 'many'\n[style]\ngenres = { house = 1.0 }\n"
+    )
     told = client.wait("/segue/error")[0]
     assert "three.toml" in told
     assert "line 2" in told

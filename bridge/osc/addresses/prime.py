@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.osc.addresses.arguments import number, text
-from bridge.osc.table import Entry, notice
+from bridge.osc.table import Entry, Role, notice
 
 ENTRIES = (
     Entry(
@@ -16,6 +16,27 @@ ENTRIES = (
         ),
         handler="prime_file",
     ),
+    Entry(
+        "/segue/prime/capture",
+        "Take the last whole bars of the input as the prime (as many as /segue/param/capture_bars says); "
+        "answers /segue/done /segue/prime/capture prime_id seconds rate",
+        arguments=(number("bars", 0.25, 64.0, "bars", optional=True),),
+        handler="prime_capture",
+    ),
+    Entry(
+        "/segue/prime/capture/seconds",
+        "Take the last seconds of the input as the prime",
+        arguments=(number("seconds", 0.1, 90.0, "s"),),
+        handler="prime_capture_seconds",
+    ),
+    Entry(
+        "/segue/input/device",
+        'The input that is recorded: part of a name, "reastream", "reastream:PORT", or nothing',
+        Role.PROPERTY,
+        (text("name"),),
+        "input_device",
+    ),
     Entry("/segue/prime/clear", "Forget the prime", handler="prime_clear", press=True),
+    notice("/segue/prime/capturing", "1 while a capture is waited for and written, else 0"),
     notice("/segue/prime", "id seconds:f bpm:f name"),
 )

@@ -23,6 +23,12 @@ ENTRIES = (
         timed=True,
     ),
     Entry(
+        "/segue/take/browse",
+        "Select the take so many places further on",
+        arguments=(whole("steps", -1000, 1000),),
+        handler="take_browse",
+    ),
+    Entry(
         "/segue/take/ab",
         "Hear the prime if a take sounds, and the take again if the prime does, at the same place",
         handler="take_ab",

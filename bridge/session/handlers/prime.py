@@ -41,6 +41,32 @@ class PrimeHandlers:
 
         desk.spawn(check_then_submit())
 
+    def prime_capture(self, call: Call, peer: Peer) -> None:
+        """The last bars of the input."""
+        bars = float(call.values[0]) if call.values else None
+        self._desk.stage.capturing.capture_bars(bars, peer, call.request_tag, call.entry.address)
+
+    def prime_capture_seconds(self, call: Call, peer: Peer) -> None:
+        """The last seconds of the input."""
+        seconds = float(call.values[0])
+        self._desk.stage.capturing.capture_seconds(seconds, peer, call.request_tag, call.entry.address)
+
+    def input_device(self, call: Call, peer: Peer) -> None:
+        """Choose the input, or name it."""
+        desk = self._desk
+        if not call.values:
+            desk.properties.reply(call, peer)
+            return
+
+        async def change() -> None:
+            try:
+                await desk.stage.capturing.open(str(call.values[0]).strip())
+                desk.properties.reply(call, peer)
+            except SegueError as error:
+                desk.notices.fail(peer, call.request_tag, call.entry.address, error)
+
+        desk.spawn(change(), peer)
+
     def prime_clear(self, call: Call, peer: Peer) -> None:
         """Forget the prime."""
         self._desk.primes.clear()

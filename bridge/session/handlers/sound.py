@@ -24,6 +24,11 @@ class SoundHandlers:
         self._desk.stage.performing.stop()
         self._desk.notices.done(peer, call.request_tag, call.entry.address)
 
+    def take_browse(self, call: Call, peer: Peer) -> None:
+        """Select another take."""
+        entry = self._desk.takes.step(int(call.values[0]), peer)
+        self._desk.notices.done(peer, call.request_tag, call.entry.address, entry.number)
+
     def take_ab(self, call: Call, peer: Peer) -> None:
         """The other side."""
         notices, address = self._desk.notices, call.entry.address

@@ -1,0 +1,104 @@
+"""The last bars of a live input become the prime: a real sound server, a client that plays into it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from bridge.session.capturing import InputSetup
+from bridge.session.controllers import MidiSetup
+from bridge.session.sound import SoundSetup
+from bridge.session.stage import StageSetup
+from tests.bridge.client import OscClient
+from tests.bridge.conftest import StartSession, wait_idle
+from tests.midi.fakes import FakeSystem, note
+from tests.rig.jack import Feeder, JackServer, feeder, jack_server, wait_until
+
+__all__ = ["feeder", "jack_server"]  # fixtures are found by name
+PADS = "Pads 24:0"
+RATE = 44_100
+
+
+@pytest.fixture
+def system() -> FakeSystem:
+    return FakeSystem(PADS)
+
+
+@pytest.fixture
+def client(
+    start_session: StartSession, jack_server: JackServer, feeder: Feeder, system: FakeSystem, tmp_path: Path
+) -> Iterator[OscClient]:
+    stage = StageSetup(
+        midi=MidiSetup(ports=("*",), path=tmp_path / "midi.toml", system=system),
+        input=InputSetup("feeder"),
+    )
+    client = start_session(setup={"stage": stage, "sound": SoundSetup()}).client()
+    wait_idle(client)
+    wait_until(lambda: PADS in system.receivers)
+    client.send("/segue/notify", 1)
+    client.wait("/segue/done", "/segue/notify")
+    wait_until(lambda: client.ask("/segue/input/device") == ("feeder",))
+    yield client
+    client.close()
+
+
+def captured(takes: Path) -> np.ndarray:
+    (path,) = (takes / "captures").glob("*.wav")
+    assert sf.info(path).subtype == "FLOAT"
+    return sf.read(path, dtype="float32")[0]
+
+
+def test_bars_end_at_the_downbeat(
+    client: OscClient, feeder: Feeder, system: FakeSystem, tmp_path: Path
+) -> None:
+    """A count of seconds is played in: what is captured says when it was recorded."""
+    client.send("/segue/sync/source", "internal")
+    client.send("/segue/tempo", 240)
+    client.send("/segue/transport/start")
+    ramp = (np.arange(1, 8 * RATE + 1) / (10 * RATE)).astype(np.float32)
+    feeder.feed(ramp)
+    client.wait("/segue/beat", 22)
+    system.arrive(PADS, note(44), at_ns=time.monotonic_ns())
+    client.send("/segue/param/capture_bars", 2)
+    client.wait("/segue/prime/capturing", 1)
+    done = client.wait("/segue/prime", "P1")
+    assert done[1] == pytest.approx(4.0, abs=0.01)  # four bars of a second: the pad came before the two
+    assert done[2] == 240.0
+    samples = captured(tmp_path / "takes")
+    assert len(samples) == pytest.approx(4 * RATE, abs=3)
+    seconds = samples[samples > 0].astype(float) * 10
+    assert np.diff(seconds) == pytest.approx(1 / RATE, abs=2e-6)  # in one piece
+
+
+def test_seconds_without_a_tempo(client: OscClient, feeder: Feeder, tmp_path: Path) -> None:
+    feeder.feed(np.full(2 * RATE, 0.25, np.float32))
+    client.send("/segue/prime/capture", "#b", 2.0)
+    failed = client.wait("/segue/fail", "/segue/prime/capture")
+    assert failed[1:3] == (409, "no_tempo")
+    assert "set /segue/tempo" in failed[3]
+    client.send("/segue/prime/capture/seconds", 80)
+    failed = client.wait("/segue/fail", "/segue/prime/capture/seconds")
+    assert failed[1:3] == (422, "ring_too_short")
+    client.send("/segue/prime/capture/seconds", "#s", 0.5)
+    done = client.wait("/segue/done", "/segue/prime/capture/seconds")
+    assert done[2:] == (0.5, RATE, "#s")
+    assert len(captured(tmp_path / "takes")) == RATE // 2
+
+
+def test_no_input(start_session: StartSession) -> None:
+    client = start_session().client()
+    wait_idle(client)
+    client.send("/segue/prime/capture/seconds", 2)
+    assert client.wait("/segue/fail", "/segue/prime/capture/seconds")[1:4] == (
+        409,
+        "no_input",
+        "no input is recorded; choose one with /segue/input/device, or start with --input",
+    )
+    client.send("/segue/input/device", "no such card")
+    assert client.wait("/segue/fail", "/segue/input/device")[2] == "no_device"
+    client.close()
