@@ -37,8 +37,9 @@ def test_bank_select_and_fine_values_are_left_free() -> None:
 
 
 def test_limits_are_those_of_osc() -> None:
-    osc = {entry.arguments[0].name: entry.arguments[0] for entry in TABLE if "/param/" in entry.address}
-    for name in ("temperature", "top_p", "takes"):
+    parameters = [entry for entry in TABLE if "/param/" in entry.address and entry.arguments]
+    osc = {entry.arguments[0].name: entry.arguments[0] for entry in parameters}
+    for name in ("temperature", "top_p", "overlap", "takes", "mix"):
         assert (BY_NAME[name].low, BY_NAME[name].high) == (osc[name].low, osc[name].high)
     assert BY_NAME["fidelity"].choices == osc["fidelity"].choices
 
