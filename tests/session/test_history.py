@@ -11,10 +11,8 @@ import pytest
 from bridge.session.history import MOST_STEPS, History, NothingToUndo
 from bridge.session.properties import Properties
 from tests.bridge.client import OscClient, prime
-from tests.bridge.conftest import StartSession, riff
-from tests.session.test_takes import refused, subscribed, until
-
-__all__ = ["riff"]
+from tests.bridge.conftest import StartSession
+from tests.session.taking import refused, subscribed, until
 
 
 @pytest.fixture

@@ -16,10 +16,8 @@ import pytest
 from bridge.session.remembering import MemorySetup
 from bridge.session.state import SessionState, read_state, state_path, write_state
 from tests.bridge.client import OscClient, prime
-from tests.bridge.conftest import StartSession, riff
-from tests.session.test_takes import generate, subscribed, until
-
-__all__ = ["riff"]
+from tests.bridge.conftest import StartSession
+from tests.session.taking import generate, subscribed, until
 
 
 @pytest.fixture

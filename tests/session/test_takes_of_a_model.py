@@ -13,12 +13,10 @@ from bridge.supervision.engine_client import EngineSetup, Patience
 from engine.request import Fidelity, Mode
 from engine.take import Take
 from tests.bridge.client import OscClient, prime
-from tests.bridge.conftest import RunningSession, StartSession, riff, wait_idle
+from tests.bridge.conftest import RunningSession, StartSession, wait_idle
 from tests.bridge.test_supervision import engine_pid, progress_beyond
 from tests.host.tiny import make_tiny_model, write_riff
-from tests.session.test_takes import record, subscribed
-
-__all__ = ["riff"]
+from tests.session.taking import record, subscribed
 
 
 @pytest.fixture(scope="module")
