@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +22,7 @@ from bridge.session.core import Session, SessionSetup
 from engine.host.protocol import Ready
 
 INTERRUPTED = 130
+SWITCH_SECONDS = 0.0005
 
 Tell = Callable[[str, float], None]
 
@@ -76,6 +79,8 @@ async def _work(session: Session, console: Console, errand: Errand | None) -> No
     with console.status("starting the engine and the audio process"):
         await session.start()
         ready = await session.wait_ready()
+    gc.collect()
+    gc.freeze()  # what is there for good is not searched for garbage again, which would take tens of milliseconds
     console.print(_status_block(session, ready))
     if errand is None:
         await session.ended.wait()
@@ -131,5 +136,7 @@ def _sound_line(session: Session) -> str:
 
 def run(setup: SessionSetup, console: Console, errand: Errand | None = None) -> None:
     """:func:`serve` in an event loop of its own."""
+    # A thread that computes (reading files, writing the log) may keep the loop waiting this long whenever it sends.
+    sys.setswitchinterval(SWITCH_SECONDS)
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(serve(setup, console, errand))

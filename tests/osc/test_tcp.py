@@ -182,8 +182,8 @@ def test_a_flood_on_many_connections_keeps_nobody_waiting(start_session: StartSe
         began = time.monotonic()
         assert watcher.ask("/segue/test") == ("ok",)
         slowest = max(slowest, time.monotonic() - began)
-    longest_ms = watcher.ask("/segue/debug/pauses", reply="/segue/debug/pauses.reply")[0]
-    assert longest_ms < 200  # by itself below 50 (scripts/fuzz); tests share the machine
+    own_ms = watcher.ask("/segue/debug/pauses", reply="/segue/debug/pauses.reply")[1]
+    assert 0.0 < own_ms < 50.0
     assert slowest < 1.0
     for client in flooders:
         client.close()

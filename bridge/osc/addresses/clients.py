@@ -45,7 +45,8 @@ ENTRIES = (
     Entry(
         "/segue/debug/pauses",
         "Watch (1) or not (0) how long the bridge keeps anybody waiting; answers "
-        "/segue/debug/pauses.reply longest_ms seconds received malformed connections clients since it was last asked",
+        "/segue/debug/pauses.reply longest_ms own_ms seconds received malformed connections clients since it was last "
+        "asked; own_ms: the longest that was spent computing, and not waiting for a busy machine",
         arguments=(whole("on", 0, 1, optional=True),),
         handler="debug_pauses",
         local_only=True,
