@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from bridge.session.controllers import MidiSetup
 from bridge.session.stage import StageSetup
@@ -114,3 +116,53 @@ def test_from_program_change_to_the_first_changed_sample(
     if busy > cores:
         pytest.skip(f"{busy:.1f} programs share {cores} cores: {np.median(times):.0f} ms say nothing")
     assert np.median(times) <= 500
+
+
+def place_of(part: np.ndarray, whole: np.ndarray) -> int:
+    """Where ``part`` lies in ``whole``."""
+    spectrum = np.fft.rfft(whole, 2 * len(whole)) * np.conj(np.fft.rfft(part, 2 * len(whole)))
+    return int(np.argmax(np.fft.irfft(spectrum)[: len(whole)]))
+
+
+@pytest.mark.parametrize("clock", ["none", "internal"])
+def test_the_new_take_lies_where_it_goes_on(
+    start_session: StartSession, riff: Path, tmp_path: Path, clock: str
+) -> None:
+    """What was heard is the parent to the seam and the child from it on, to the sample; with a clock, on the bar."""
+    running, _ = playing(start_session, tmp_path)
+    client = running.client()
+    client.send("/segue/param/fidelity", "draft")  # of finer takes coarser audio is heard first
+    begin(client, riff, 8.0)
+    if clock == "internal":
+        client.send("/segue/quantum", 4)
+        client.send("/segue/sync/source", "internal")
+        client.send("/segue/tempo", 240)
+        client.send("/segue/transport/start")
+        client.wait("/segue/beat", 2)
+    client.send("/segue/style", "house")
+    begun: list[tuple[int, int]] = []
+    running.session._player.on_begin.append(lambda voice: begun.append(voice.begun))
+    client.wait("/segue/sounding", "J2", "start", timeout=20)
+    parent, child = client.wait("/segue/take", timeout=30), client.wait("/segue/take", timeout=30)
+    time.sleep(1.0)
+    line, stream = running.session._time.state.timeline, running.session._time.output
+    running.stop()
+    heard, _ = sf.read(tmp_path / "heard.wav", dtype="float32")
+    heard = heard if heard.ndim == 1 else heard[:, 0]
+    before, _ = sf.read(parent[8], dtype="float32")
+    after, _ = sf.read(child[8], dtype="float32")
+    request = json.loads((Path(child[8]).parent / "request.json").read_text())["request"]
+    cut = request["parents"][0]["frames"]
+    start = place_of(before[: cut // 2], heard)
+    assert np.array_equal(heard[start : start + cut // 2], before[: cut // 2])
+    fade = round(0.05 * 44_100)
+    skipped = begun[0][0]
+    seam = start + cut + skipped
+    equal = heard[seam + fade : seam + 22_050] == after[skipped + fade : skipped + 22_050]
+    assert equal.all(), f"{np.flatnonzero(~equal)[:3]} of {equal.sum()}"
+    if clock == "internal":
+        assert line is not None
+        assert stream is not None
+        beat = float(line.beat_at(stream.ns_at(begun[0][1] - skipped)))
+        assert beat % 4 == pytest.approx(0, abs=0.01) or beat % 4 == pytest.approx(4, abs=0.01)
+    client.close()
