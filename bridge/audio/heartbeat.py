@@ -22,17 +22,17 @@ class Heartbeat:
         """The control loop came round."""
         self._beats[_CONTROL] = time.monotonic_ns()
 
-    def beat_output(self) -> None:
+    def beat_output(self, now_ns: int) -> None:
         """A sound block was asked for."""
-        self._beats[_OUTPUT] = time.monotonic_ns()
+        self._beats[_OUTPUT] = now_ns
 
     def rest_output(self) -> None:
         """No output is open, so none is expected."""
         self._beats[_OUTPUT] = 0
 
-    def beat_input(self) -> None:
+    def beat_input(self, now_ns: int) -> None:
         """A block was recorded."""
-        self._beats[_INPUT] = time.monotonic_ns()
+        self._beats[_INPUT] = now_ns
 
     def rest_input(self) -> None:
         """No input is open, so none is expected."""

@@ -25,6 +25,9 @@ LATENCY_SECONDS = 0.05
 _REASTREAM = "reastream"
 _START_SECONDS, _CLOSE_SECONDS, _SILENT_SECONDS = 2.0, 1.0, 1.5
 _PAUSE = 0.02
+_BATCH_SECONDS = (
+    0.04  # of small blocks are taken at a time, unless they are to be heard or seen at once: costs less
+)
 _SILENCE_NS = 300_000_000  # ReaStream sends all the time; after so long it has been switched off
 
 
@@ -43,8 +46,10 @@ class Input(Protocol):
     def anchor(self) -> Anchor | None:
         """A frame of the capture ring and the moment it was recorded at."""
 
+    metering: bool
+
     def peaks(self) -> tuple[float, float]:
-        """The largest magnitudes, left and right, since the last call."""
+        """The largest magnitudes, left and right, since the last call (the mean of both unless ``metering``)."""
 
     def close(self) -> bool:
         """Stop; False if the driver did not come back, and this process had better be killed."""
@@ -63,7 +68,7 @@ def reastream_port(device: str | None) -> int | None:
 
 
 class DeviceInput:
-    """A PortAudio stream. Its callback mixes, copies, counts and beats; rates are converted by a thread.
+    """A PortAudio stream. Its callback copies, mixes, counts and beats; rates are converted by a thread.
 
     ``rate`` in Hz is what is preferred: that of the output, so that the monitor needs no conversion.
     """
@@ -87,20 +92,25 @@ class DeviceInput:
         settings = {"device": device.index, "channels": first + channels}
         self._first = first
         self._mono: Samples = np.zeros(MAX_BLOCK, np.float32)
+        self.metering = False
         self._high: Samples = np.zeros(channels, np.float32)
-        self._low: Samples = np.zeros(channels, np.float32)
         self._extreme: Samples = np.zeros(channels, np.float32)
+        self._peaks_to = 0
+        self._channels = first + channels
         self._frame = 0
         try:
             rate = _possible_rate(sound, rate, device.rate, settings)
             self._recording = Recording(CaptureRing.attach(command.capture), rate)
             self._tap = Tap(rate, monitor)
             self._anchoring = Anchoring(rate)
+            self._batch, self._batch_size = 0, int(_BATCH_SECONDS * rate) * 4 * self._channels
+            self._stash = bytearray(self._batch_size)
+            self._stashed = 0
             self._raw = Ring.local(1 << (2 * rate - 1).bit_length(), rate)
             self._stop = threading.Event()
             self._converts = self._recording.converts or self._tap.converts
             self._thread = threading.Thread(target=self._convert, name="input", daemon=True)
-            self._stream = sound.InputStream(
+            self._stream = sound.RawInputStream(
                 samplerate=rate, dtype="float32", latency=LATENCY_SECONDS, callback=self._callback, **settings
             )
             self._stream.start()
@@ -133,9 +143,12 @@ class DeviceInput:
 
     def peaks(self) -> tuple[float, float]:
         """See :class:`Input`."""
-        magnitudes = np.maximum(self._high, -self._low)
-        self._high[:] = self._low[:] = 0
-        return float(magnitudes[0]), float(magnitudes[min(1, len(magnitudes) - 1)])
+        if not self.metering:
+            self._peaks_to, peak = self._recording.peak_since(self._peaks_to)
+            return peak, peak
+        left, right = float(self._high[0]), float(self._high[min(1, len(self._high) - 1)])
+        self._high[:] = 0
+        return left, right
 
     def close(self) -> bool:
         """See :class:`Input`. A stream whose server died hangs when it is closed (facts/rig.md §1)."""
@@ -161,23 +174,39 @@ class DeviceInput:
                 raise NoDevice(f"'{device.label}' was opened but gives no sound; choose another input")
             time.sleep(0.002)
 
-    def _callback(self, block: Samples, frames: int, timing: Any, status: Any) -> None:
+    def _callback(self, raw: Any, frames: int, timing: Any, status: Any) -> None:
+        end = self._stashed + len(raw)
+        if end < self._batch and not self.metering and not self._tap.monitor.on:
+            self._stash[self._stashed : end] = raw
+            self._stashed = end
+            self._frame += frames
+            return
         now = time.monotonic_ns()
-        self._heart.beat_input()
+        self._heart.beat_input(now)
         ago = max(0.0, timing.currentTime - timing.inputBufferAdcTime)
         if self._latency < 0:
             self._latency = ago
+            self._batch = self._batch_size
         elif status.input_overflow:
             self.late += 1
         if self._anchoring.update(self._frame, now - round(ago * 1e9)) and self._anchoring.anchor is not None:
             anchor = self._anchoring.anchor
             self._recording.anchor_at(anchor.frame, anchor.at_ns)
-        used = block[:, self._first :]
-        np.max(used, axis=0, out=self._extreme)
-        np.maximum(self._high, self._extreme, out=self._high)
-        np.min(used, axis=0, out=self._extreme)
-        np.minimum(self._low, self._extreme, out=self._low)
-        for at in range(0, frames, MAX_BLOCK):
+        if self._stashed:
+            self._take(np.frombuffer(self._stash, np.float32, self._stashed // 4))
+            self._stashed = 0
+        self._take(np.frombuffer(raw, np.float32))
+        self._frame += frames
+
+    def _take(self, samples: Samples) -> None:
+        used = samples.reshape(-1, self._channels)[:, self._first :]
+        if self.metering:
+            np.max(used, axis=0, out=self._extreme)
+            np.maximum(self._high, self._extreme, out=self._high)
+            np.min(used, axis=0, out=self._extreme)
+            np.negative(self._extreme, out=self._extreme)
+            np.maximum(self._high, self._extreme, out=self._high)
+        for at in range(0, len(used), MAX_BLOCK):
             part = used[at : at + MAX_BLOCK]
             mono = self._mono[: len(part)]
             mix(part, mono)
@@ -187,7 +216,6 @@ class DeviceInput:
                 self._tap.push(mono)
             if self._converts:
                 self._raw.write(mono)
-        self._frame += frames
 
     def _convert(self) -> None:
         portion = np.empty(MAX_BLOCK, np.float32)
@@ -215,6 +243,7 @@ class ReaStreamInput:
 
     late = 0
     silent = False
+    metering = False  # it always does
 
     def __init__(self, command: OpenInput, port: int, monitor: Monitor) -> None:
         self.bad = 0

@@ -24,6 +24,7 @@ FILE_PREFIX = "file:"
 _START_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
 _PACED_BLOCK = 1_024
+_DOZE_SECONDS = 0.05  # of silence may pass without a heartbeat and an anchor: costs less
 _SLEPT_NS = 1_000_000_000
 
 
@@ -90,6 +91,8 @@ class DeviceOutput:
         self.late = self.busy_ns = 0
         self._latency = -1.0
         self._mono: Samples = np.zeros(MAX_BLOCK, np.float32)
+        self._dozed = self._doze = 0  # silent blocks since one was looked at closely, and how many may be
+        self._silence = memoryview(bytes(MAX_BLOCK * 8))
         first = command.first_channel - 1
         channels = min(command.channels, device.channels - first)
         if channels < 1:
@@ -107,7 +110,8 @@ class DeviceOutput:
                 rate = device.rate
             self.player = Player(rate)
             self._anchoring = Anchoring(rate)
-            self._stream = sound.OutputStream(
+            self._channels = first + channels
+            self._stream = sound.RawOutputStream(
                 samplerate=rate,
                 blocksize=command.block_frames,
                 dtype="float32",
@@ -164,15 +168,23 @@ class DeviceOutput:
                 raise NoDevice(f"'{device.label}' was opened but asks for no sound; choose another device")
             time.sleep(0.002)
 
-    def _callback(self, out: Samples, frames: int, timing: Any, status: Any) -> None:
+    def _callback(self, raw: Any, frames: int, timing: Any, status: Any) -> None:
+        self._dozed += 1
+        if self._dozed < self._doze and self.player.silent and not status:
+            raw[:] = self._silence[: len(raw)]
+            self.player.frame += frames
+            return
         begin = time.monotonic_ns()
-        self._heart.beat_output()
+        self._heart.beat_output(begin)
         ahead = max(0.0, timing.outputBufferDacTime - timing.currentTime)
         self._anchoring.update(self.player.frame, begin + round(ahead * 1e9))
         if self._latency < 0:
             self._latency = ahead
         elif status:
             self.late += 1
+        self._dozed = 0
+        self._doze = int(_DOZE_SECONDS * self.player.rate / frames) if len(raw) <= len(self._silence) else 0
+        out = np.frombuffer(raw, np.float32).reshape(frames, self._channels)
         if self._first:
             out[:, : self._first] = 0
         done = 0
@@ -216,7 +228,7 @@ class PacedOutput:
         self._anchoring.update(0, self._due_ns)
         self.opened = self.opened.model_copy(update=_beginning(self._anchoring.anchor))
         self._stop = threading.Event()
-        heart.beat_output()
+        heart.beat_output(time.monotonic_ns())
         self._thread = threading.Thread(target=self._run, name="pace", daemon=True)
         self._thread.start()
 
@@ -250,7 +262,7 @@ class PacedOutput:
         due = self._due_ns
         while not self._stop.wait(max(0, due - time.monotonic_ns()) / 1e9):
             begin = time.monotonic_ns()
-            self._heart.beat_output()
+            self._heart.beat_output(begin)
             self._anchoring.update(self.player.frame, due)
             start, stop = self.player.render(self._block)
             self._write(self._block[start:stop])

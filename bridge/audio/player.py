@@ -43,6 +43,7 @@ class Player:
         ] * _TAILS  # how far the decay of a last value has come; fade: over; negative: to come
         self._tail_from = [0.0] * _TAILS
         self._gain = self.gain = 1.0
+        self._asleep = False  # no voice, no tail
         self._posted: Voice | None = None
         self._voice: Voice | None = None
         self._leaving: Voice | None = None
@@ -86,12 +87,12 @@ class Player:
         Playback includes the silence of an underrun, but not waiting, and not what follows the end.
         """
         count = len(block)
-        self._take_posted()
-        self._release()
-        if self._silent:
+        if self.silent:
             block.fill(0)
             self.frame += count
             return 0, 0
+        self._take_posted()
+        self._release()
         at = -1 if self._armed is None else self._due(self._armed, count)
         if at < 0:
             start, stop = 0, self._segment(block)
@@ -102,15 +103,17 @@ class Player:
             live = self._segment(block[at:])
             start, stop = (0 if start else at), (at + live if live else stop)
         self._release()
+        none = self._voice is None and self._leaving is None and self._armed is None
+        self._asleep = none and min(self._tail_at) >= self._fade
         if self.monitor is not None:
             self.monitor.add_to(block)
         self.peak = max(self.peak, float(block.max()), -float(block.min()))
         return start, stop
 
     @property
-    def _silent(self) -> bool:
-        none = self._voice is None and self._leaving is None and self._armed is None
-        return none and min(self._tail_at) >= self._fade and (self.monitor is None or not self.monitor.on)
+    def silent(self) -> bool:
+        """Whether there is nothing to be done for a block but to fill it with silence and count its frames."""
+        return self._asleep and self._posted is None and (self.monitor is None or not self.monitor.on)
 
     # -- which voice has which place -----------------------------------------------------------------------
 

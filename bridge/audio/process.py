@@ -175,6 +175,8 @@ class AudioProcess:
                     self._monitor.gain = gain
             case Meter(on=on):
                 self._wanted.metering = on
+                if self._input:
+                    self._input.metering = on
 
     def _play(self, play: Play) -> None:
         if self._deck is None:
@@ -251,6 +253,7 @@ class AudioProcess:
             device = find_device(command.device, inputs, "input")
             self._input = DeviceInput(command, device, self._heart, monitor.rate, monitor)
         self._wanted.input = command
+        self._input.metering = self._wanted.metering
         self._told_input_lost = False
         return self._input.opened
 

@@ -50,6 +50,12 @@ class Recording:
         """Frame ``frame`` of the input (counted since :meth:`restart`) was recorded at ``adc_ns``."""
         self.ring.anchor_at(self.first + frame * self.ring.rate // self.rate, adc_ns)
 
+    def peak_since(self, frame: int) -> tuple[int, float]:
+        """The largest magnitude recorded from ``frame`` of the ring on, of at most a second; and up to where."""
+        stop = self.ring.written
+        start = max(frame, self.first, self.ring.since, stop - self.ring.rate)
+        return stop, float(np.abs(self.ring.read(start, stop)).max()) if stop > start else 0.0
+
     @property
     def pushed(self) -> int:
         """Frames of the input that were recorded since :meth:`restart`."""

@@ -120,7 +120,7 @@ def test_a_dead_sound_server_is_reported_and_its_return_is_used(
             await reaches(ring, 20_000)
             first = client.pid
             jack_server.kill()
-            assert "sound" in (await report(client, "lost", 10)).reason
+            assert "'system' has" in (await report(client, "lost", 10)).reason
             assert client.recovering
             await asyncio.to_thread(recorder.close)
             held = ring.read
