@@ -5,8 +5,8 @@ usage: scripts/fuzz [--packets 1000000] [--tcp 0.3] [--seed N] [--json] [--out F
 
 Packets (see fuzz_packets.py) go by UDP and, a share of them, over TCP connections in both framings, in bursts; after
 each burst a request of a well-behaved client must be answered. Another client keeps takes coming all the time. Of
-every address in the table only /segue/quit is left out, and /segue/debug/pauses, which measures. What silences the
-music by right (panic, cancel, another device or model) comes in the last tenth only, where dry takes do not count.
+every address in the table only /segue/quit is left out, and /segue/debug/pauses, which measures. What steers the
+music (another take, style, device; panic) comes in the last three tenths only, where dry takes do not count.
 
 Counted are: packets that arrived and those that were not OSC; the longest pause of the bridge's event loop, and the
 longest in which it computed ("own": on a busy machine the other one tells more about that); the longest answer; answers
@@ -36,7 +36,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from fuzz_packets import LEFT_OUT, SILENCING, Hostile
+from fuzz_packets import LEFT_OUT, STEERING, Hostile
 from pythonosc import slip
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
@@ -52,7 +52,7 @@ CONNECTIONS = 8
 LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
 MOST_PAUSE_MS, MOST_GROWTH = 50.0, 1.1
-WARM_UP, STREAMING = 0.05, 0.9  # of all packets
+WARM_UP, STREAMING = 0.05, 0.7  # of all packets
 TAKE_SECONDS = 8.0
 QUEUED = 2
 MOST_SILENT_LOOKS, MOST_JOBS = 8, 16
@@ -350,7 +350,7 @@ def main() -> int:
             port = serve.port()
             os.nice(5)  # (the session goes first)
             texts = [str(canary), str(Path(home) / "absent.wav"), home]
-            streaming = Hostile(asked.seed, texts, LEFT_OUT + SILENCING)
+            streaming = Hostile(asked.seed, texts, LEFT_OUT + STEERING)
             fuzz = Fuzz(serve, port, streaming, Hostile(asked.seed + 1, texts), asked.tcp)
             fuzz.run(asked.packets, progress)
             if serve.process.poll() is not None:

@@ -11,14 +11,35 @@ from bridge.osc.addresses import TABLE
 from bridge.osc.table import Argument, Entry, Kind, Role
 
 LEFT_OUT = ("quit", "debug/pauses")  # the end, and what the run is measured with
-SILENCING = (
-    "/panic",
-    "/cancel",
-    "/take/stop",
-    "/audio/",
-    "/model",
-    "/gain",
-)  # what they do to the music is right
+# What these do to the music is right: another take, another style, silence.
+STEERING = tuple(
+    [
+        "/panic",
+        "/cancel",
+        "/take/",
+        "/audio/",
+        "/model",
+        "/gain",
+        "/mix",
+        "/style",
+        "/undo",
+        "/redo",
+        "/generate",
+        "/continue",
+        "/retry",
+        "/upsample",
+        "/infill",
+        "/transport",
+        "/sync",
+        "/tempo",
+        "/quantum",
+        "/signature",
+        "/song",
+        "/prime/clear",
+        "/prime/take",
+        "/prime/capture",
+    ]
+)
 MOST_BYTES = 8_000
 POOL = 6_000
 TAGS = "ifsbhdtcrmTFNISi[]x2\xff"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bridge.osc.peer import Peer
@@ -72,8 +73,8 @@ class Desk:
         self._tasks[task] = peer
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
-    def pending_of(self, peer: Peer) -> list[Coroutine[None, None, object]]:
-        """What this client has asked for and is still going on, to be waited for."""
-        primes = [prime.settled.wait() for prime in self.primes.pending_of(peer)]
-        tasks = [asyncio.wait([task]) for task, whose in self._tasks.items() if whose == peer]
+    def pending_of(self, peer: Peer) -> list[Callable[[], Awaitable[object]]]:
+        """What this client has asked for and is still going on: how each is waited for."""
+        primes = [prime.settled.wait for prime in self.primes.pending_of(peer)]
+        tasks = [partial(asyncio.wait, [task]) for task, whose in self._tasks.items() if whose == peer]
         return [*primes, *tasks]

@@ -53,14 +53,12 @@ class ClientHandlers:
             desk.notices.reply(peer, "/segue/synced", call.values[0])
             return
         if self._syncs >= MOST_SYNCS:
-            for wait in pending:
-                wait.close()
             raise QueueFull(f"{MOST_SYNCS} answers to /segue/sync are waited for; wait for one of them")
 
         async def answer() -> None:
             try:
                 for wait in pending:
-                    await wait
+                    await wait()
             finally:
                 self._syncs -= 1
             desk.notices.reply(peer, "/segue/synced", call.values[0])
