@@ -16,6 +16,7 @@ from bridge.audio.devices import listed
 from bridge.audio.link import Link
 from bridge.audio.process import SILENCE_LIMIT
 from bridge.audio.protocol import (
+    Disarmed,
     Failed,
     InputLost,
     InputOpened,
@@ -27,6 +28,7 @@ from bridge.audio.protocol import (
     Play,
     Report,
     Stats,
+    Stopped,
 )
 from bridge.audio.wanted import Wanted
 from engine.errors import NotReady, SegueError
@@ -194,6 +196,9 @@ class Keeper:
         burial.add_done_callback(self._burials.discard)
         if self._recovery is None:
             self._tell(Lost(reason=reason))
+            left = self.wanted.take_leaving()
+            if left is not None:
+                self._tell(left)
             self._losses.append(time.monotonic())
             self._recovery = asyncio.create_task(self._recover())
 
@@ -229,17 +234,18 @@ class Keeper:
                 except NotReady:
                     return  # lost again; the next recovery does it
                 except SegueError as error:
-                    self._give_up(command)
                     self._tell(Failed(tag=0, code=error.code, slug=error.slug, message=error.message))
+                    self._give_up(command)
         await self._restore_input()
 
     def _give_up(self, command: Message) -> None:
         """What is to be played is not there any more."""
         if isinstance(command, Play):
+            gone: Report = Stopped(ring=command.ring, label=command.name, frames=0)
             if self.wanted.armed is not None and self.wanted.armed.name == command.name:
-                self.wanted.armed = None
-            else:
-                self.wanted.play = None
+                gone = Disarmed(ring=command.ring, label=command.name)
+            self.wanted.hears(gone)
+            self._tell(gone)
 
     # -- the input -----------------------------------------------------------------------------------------
 

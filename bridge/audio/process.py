@@ -51,6 +51,7 @@ from bridge.audio.protocol import (
     SetMonitor,
     Stats,
     Stop,
+    Stopped,
     encode,
 )
 from bridge.audio.wanted import Wanted
@@ -214,6 +215,9 @@ class AudioProcess:
         kept = {play.name for play in (playing.play, playing.armed) if play is not None}
         before = self._output.anchor
         position = self._deck.clear(kept)
+        left = self._wanted.take_leaving()
+        if left is not None:
+            self._send(left)
         playing = replace(self._wanted)  # something may have begun meanwhile
         playing.position = position or playing.position
         self._underruns_before += self._deck.underruns
@@ -238,6 +242,8 @@ class AudioProcess:
                 self._carry_out(again)
             except SegueError as error:  # what is to be played has gone meanwhile
                 self._send(Failed(tag=0, code=error.code, slug=error.slug, message=error.message))
+                if isinstance(again, Play):
+                    self._send(Stopped(ring=again.ring, label=again.name, frames=0))
         return output.opened
 
     # -- the input -----------------------------------------------------------------------------------------
@@ -363,6 +369,7 @@ class AudioProcess:
             self._input.close()
         if output is None or deck is None:
             return
+        deck.disarm()
         deck.fade_out(1_000 * FADE_SECONDS, _LEAVE_SECONDS)
         deck.clear(set())
         if self._heart.output_age < SILENCE_LIMIT:

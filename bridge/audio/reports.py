@@ -143,8 +143,8 @@ class Finished(Message):
 
 
 class Stopped(Message):
-    """Playing ended before the end, by :class:`Stop` or because another voice took over. ``frames``: the ring's read
-    counter.
+    """Playing ended before the end, by ``Stop``, because another voice took over, or because it could not be brought
+    back after a loss. ``frames``: the ring's read counter, 0 if it is not known.
     """
 
     kind: Literal["stopped"] = "stopped"

@@ -26,8 +26,8 @@ from bridge.audio.protocol import (
 
 @dataclass
 class Wanted:
-    """``play`` sounds or is about to, ``begun`` if it was heard; ``armed`` takes over from it. ``position``: the frame
-    of its file, if it plays one.
+    """``play`` sounds or is about to, ``begun`` if it was heard; ``armed`` takes over from it, ``leaving`` fades out
+    under it. ``position``: the frame of its file, if it plays one.
     """
 
     open: Open | None = None
@@ -36,6 +36,7 @@ class Wanted:
     begun: bool = False
     position: int = 0
     armed: Play | None = None
+    leaving: Play | None = None
     gain: float = 1.0
     monitor: float = 0.0
     metering: bool = False
@@ -62,12 +63,15 @@ class Wanted:
         """Follow what the process says of its voices."""
         match report:
             case Playing(label=label) if self.armed is not None and self.armed.name == label:
+                self.leaving = self.play
                 self.play, self.begun, self.position = self.armed, True, report.frame
                 self.armed = None
             case Playing():
                 self.begun = True
             case Finished(label=label) | Stopped(label=label) if self.play and self.play.name == label:
                 self.play = None
+            case Finished(label=label) | Stopped(label=label) if self.leaving and self.leaving.name == label:
+                self.leaving = None
             case Disarmed(label=label) if self.armed is not None and self.armed.name == label:
                 self.armed = None
             case Stats(label=label) if self.play is not None and self.play.name == label:
@@ -77,6 +81,11 @@ class Wanted:
                 self.input = self.input.model_copy(update={"device": report.label})
             case _:
                 pass
+
+    def take_leaving(self) -> Stopped | None:
+        """What is to be told of the voice that faded out when the output went, if one did: it is not brought back."""
+        play, self.leaving = self.leaving, None
+        return None if play is None else Stopped(ring=play.ring, label=play.name, frames=0)
 
     def restored(self, before: Anchor | None, opened: Opened) -> list[Command]:
         """What brings a process that has just opened the output to all the rest.

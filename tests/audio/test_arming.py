@@ -137,6 +137,48 @@ def test_an_armed_voice_survives_the_process_and_begins_at_the_same_moment(ring:
     asyncio.run(play())
 
 
+def test_a_kill_within_a_cross_fade_ends_the_old_one_and_the_new_one_goes_on(ring: Ring) -> None:
+    async def play() -> None:
+        with Ring.create(ring_name("next"), 1 << 17) as other:
+            async with running() as client:
+                await client.open("none")
+                ring.write(noise(100_000, 1))
+                other.write(noise(100_000, 2))
+                await client.play(ring.name, label="old")
+                await report(client, "playing")
+                await client.play(other.name, label="new", fade_ms=10_000, total_frames=100_000)
+                assert (await report(client, "playing")).label == "new"
+                await reaches(other, 10_000)
+                assert client.pid is not None
+                os.kill(client.pid, 9)
+                await report(client, "lost")
+                assert (await report(client, "stopped")).label == "old"
+                again = await report(client, "playing")
+                assert again.label == "new" and again.frame >= 10_000
+                read = ring.read
+                assert (await report(client, "finished")).label == "new"
+                assert ring.read == read
+
+    asyncio.run(play())
+
+
+def test_what_cannot_be_brought_back_is_told_as_stopped() -> None:
+    async def play() -> None:
+        with Ring.create(ring_name("gone"), 1 << 16) as ring:
+            async with running() as client:
+                await client.open("none")
+                ring.write(noise(60_000))
+                await client.play(ring.name, label="gone")
+                await report(client, "playing")
+                ring.unlink()
+                assert client.pid is not None
+                os.kill(client.pid, 9)
+                assert (await report(client, "failed")).slug == "no_file"
+                assert (await report(client, "stopped")).label == "gone"
+
+    asyncio.run(play())
+
+
 def test_a_file_plays_over_and_over_and_hands_over_to_a_take(
     ring: Ring, recorder: Recorder, tmp_path: Path
 ) -> None:

@@ -66,6 +66,21 @@ def test_resampled_tone_has_its_length_and_shape(rate: int) -> None:
     assert np.abs(out - expected)[margin:-margin].max() < 1e-4
 
 
+def test_what_is_left_out_is_not_resampled_either() -> None:
+    ring = Ring.local(1 << 15)
+    source = ResampledSource(ring, None, 48_000, 20_000)
+    ring.write(np.ones(15_000))
+    wait_until(lambda: ring.fill == 0, what="room for what is to be heard")
+    assert not source.ready(1)
+    ring.write(np.concatenate([np.ones(5_000), np.zeros(10_000)]))
+    ring.finish()
+    wait_until(lambda: source.ready(1_000))
+    assert source.position == 20_000
+    out = take_all(source)
+    assert source.close() == 30_000
+    assert abs(len(out) - 10_000 * 48_000 / 44_100) <= 1 and not out.any()
+
+
 def test_the_read_counter_follows_what_was_played_not_what_was_resampled() -> None:
     with Ring.create(ring_name("played"), 1 << 15) as ring:
         ring.write(noise(30_000))
