@@ -78,23 +78,7 @@ class Session:
         self._inside = Inside(self.endpoint)
         self._notices = Notices(self.endpoint, self._subscribers)
         self.engine = EngineClient(setup.engine, self._engine_says, self._engine_state)
-        self.sound = Sound(
-            setup.sound,
-            SoundEvents(
-                self._sound_finished,
-                self._sound_unplayable,
-                self._tell_people,
-                playing=lambda p: self._player.began(
-                    p.label or p.ring, p.frame, p.stream_frame, p.late_frames
-                ),
-                stopped=lambda report: self._player.stopped(report.label or report.ring),
-                stats=self._sound_stats,
-                opened=self._sound_opened,
-                lost=lambda reason: self._card.lost(reason),
-                input_opened=lambda report: self._stage.capturing.opened(report),
-                meters=lambda report: self._card.meters(report),
-            ),
-        )
+        self.sound = self._new_sound()
         self._properties = Properties(self._notices)
         self._card = SoundCard(self.sound, self._notices, self._properties, self._subscribers)
         self._subscribers.on_change = self._card.listeners_changed
@@ -126,33 +110,8 @@ class Session:
             self._model_changes,
         )
         self._choosing = Choosing(self._properties, self._prepare, self._chosen)
-        self._stage = Stage(
-            setup.stage,
-            notices=self._notices,
-            properties=self._properties,
-            choosing=self._choosing,
-            time=self._time,
-            player=self._player,
-            jobs=self._jobs,
-            takes=self._takes,
-            primes=self._primes,
-            sound=self.sound,
-            aside=self._aside,
-            folder=setup.takes,
-            engine_ready=self._engine_ready,
-            tell=self._tell_people,
-        )
-        self._remembering = Remembering(
-            setup.memory,
-            notices=self._notices,
-            choosing=self._choosing,
-            primes=self._primes,
-            takes=self._takes,
-            time=self._time,
-            performing=self._stage.performing,
-            aside=self._aside,
-            tell=self._tell_people,
-        )
+        self._stage = self._new_stage()
+        self._remembering = self._new_remembering()
         self._listening = Listening(self._notices, self._subscribers, self._properties)
         self._handlers = handlers_of(self._desk())
         self.query = QueryService(
@@ -164,6 +123,56 @@ class Session:
         self._published_state = ""
         self._settled = asyncio.Event()
         self._heart: asyncio.Task[None] | None = None
+
+    def _new_sound(self) -> Sound:
+        return Sound(
+            self._setup.sound,
+            SoundEvents(
+                self._sound_finished,
+                self._sound_unplayable,
+                self._tell_people,
+                playing=lambda p: self._player.began(
+                    p.label or p.ring, p.frame, p.stream_frame, p.late_frames
+                ),
+                stopped=lambda report: self._player.stopped(report.label or report.ring),
+                stats=self._sound_stats,
+                opened=self._sound_opened,
+                lost=lambda reason: self._card.lost(reason),
+                input_opened=lambda report: self._stage.capturing.opened(report),
+                meters=lambda report: self._card.meters(report),
+            ),
+        )
+
+    def _new_stage(self) -> Stage:
+        return Stage(
+            self._setup.stage,
+            notices=self._notices,
+            properties=self._properties,
+            choosing=self._choosing,
+            time=self._time,
+            player=self._player,
+            jobs=self._jobs,
+            takes=self._takes,
+            primes=self._primes,
+            sound=self.sound,
+            aside=self._aside,
+            folder=self._setup.takes,
+            engine_ready=self._engine_ready,
+            tell=self._tell_people,
+        )
+
+    def _new_remembering(self) -> Remembering:
+        return Remembering(
+            self._setup.memory,
+            notices=self._notices,
+            choosing=self._choosing,
+            primes=self._primes,
+            takes=self._takes,
+            time=self._time,
+            performing=self._stage.performing,
+            aside=self._aside,
+            tell=self._tell_people,
+        )
 
     def _desk(self) -> Desk:
         return Desk(
