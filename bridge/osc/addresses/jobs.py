@@ -28,6 +28,8 @@ ENTRIES = (
         handler="generate",
         press=True,
         starts_job=True,
+        timed=True,
+        lead_ms=1000.0,  # it is heard at its time, and made beforehand
     ),
     asking(
         "continue",
