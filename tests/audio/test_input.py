@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 
 from bridge.audio.capture import CaptureRing, RingTooShort
@@ -244,3 +245,21 @@ def test_a_device_that_came_later_is_found_and_a_wrong_name_is_answered(
                 late.close()
 
     asyncio.run(play())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jack_server", [(44_100, 2, 512)], indirect=True)
+def test_an_idle_output_and_input_cost_next_to_nothing(held: CaptureRing, jack_server: JackServer) -> None:
+    """A client of JACK that does nothing at all costs about a third of this already."""
+
+    async def rest() -> float:
+        async with running() as client:
+            await client.open("system")
+            await client.open_input("system", capture=held.name)
+            await report(client, "stats")
+            process = psutil.Process(client.pid)
+            before, begin = sum(process.cpu_times()[:2]), time.monotonic()
+            await asyncio.sleep(20)
+            return (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - begin)
+
+    assert asyncio.run(rest()) < 0.025

@@ -243,13 +243,13 @@ def need_jack() -> None:
 def jack_server(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[JackServer]:
-    """A running dummy server; ``parametrize("jack_server", [48_000], indirect=True)`` sets its rate, a pair the number
-    of its outputs too.
+    """A running dummy server; ``parametrize("jack_server", [48_000], indirect=True)`` sets its rate, a tuple the number
+    of its outputs and its period too.
     """
     need_jack()
     wanted = getattr(request, "param", 44_100)
-    rate, outputs = wanted if isinstance(wanted, tuple) else (wanted, 2)
-    server = JackServer(f"t{os.getpid()}", tmp_path, rate=rate, outputs=outputs)
+    rate, outputs, period = ((*wanted, PERIOD)[:3]) if isinstance(wanted, tuple) else (wanted, 2, PERIOD)
+    server = JackServer(f"t{os.getpid()}", tmp_path, rate, period, outputs)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     server.start()
