@@ -15,6 +15,7 @@ from engine.host.failures import named
 from engine.host.feeder import RingFeeder
 from engine.host.jobs import Sampler, run_request
 from engine.host.keeping import kept_take
+from engine.host.memory import give_back
 from engine.host.primes import PrimeShelf
 from engine.host.protocol import Generate, JobCancelled, JobFailed, JobState, KeptTake, Report, TakeDone
 from engine.host.telling import JobEvent, TakeFinished, TakeProgress, TakeStarted
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("segue.engine")
 
+_GIVE_BACK_SECONDS = 10.0  # (more often is felt: the heaps are locked meanwhile)
 _STATE_SECONDS = 0.1  # between two reports of progress; windows are always reported
 
 
@@ -43,6 +45,7 @@ class RunningJob:
         self._growing: dict[int, Path] = {}  # takes that were begun and are not finished
         self._fractions: dict[int, float] = {}
         self._reported = 0.0
+        self._given_back = time.monotonic()
 
     def cancel(self, keep: bool) -> bool:
         """Asks the job to stop; False when it has ended. Audio that waits for the ring is dropped in any
@@ -124,6 +127,7 @@ class RunningJob:
             self._state(event, "running", 0.0, 0)
         elif isinstance(event, TakeProgress):
             self._fractions[event.index] = event.fraction
+            self._give_back()
             leads = event.index == min(self._growing)  # the others of its batch have come as far
             if (event.window and leads) or time.monotonic() - self._reported >= _STATE_SECONDS:
                 state: Literal["running", "window"] = "window" if event.window else "running"
@@ -136,6 +140,14 @@ class RunningJob:
                 self._end(report)
             else:
                 self._report(report)
+
+    def _give_back(self) -> None:
+        """What is free goes back while the job runs: levels that are finished let go of their caches, and decoding
+        leaves holes."""
+        now = time.monotonic()
+        if now - self._given_back >= _GIVE_BACK_SECONDS:
+            self._given_back = now
+            give_back()
 
     def _eta(self, event: TakeProgress) -> float:
         """Seconds to the end of the job: of this batch of takes, and of as many more as there will be."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.host import hearing
+from engine.host.memory import give_back
 from engine.host.primes import PrimeShelf
 from engine.host.protocol import Prepare
 from engine.request import LevelSampling, PrimeRef, Style
@@ -92,6 +93,7 @@ class SpareTime:
                 work()
             except Exception as error:  # the job itself will say what is wrong
                 log.info("nothing came of work ahead of need: %s", error)
+            give_back()
 
     def _wanted(self) -> bool:
         fresh = self._wish is not None and self._wish[1] is not self._granted

@@ -212,6 +212,8 @@ class Scheduler:
                 if window.tokens:
                     state.seconds_of[window.index] = group.seconds / len(group.windows)
             state.group = None
+            if state.finished:
+                state.runners.clear()  # their caches are most of what a level takes; others go on for long
             yield from self._finished(state, level)
 
     def _sample(self, state: LevelState, group: Group, count: int) -> None:
