@@ -205,12 +205,12 @@ class Session:
 
         Raises :class:`Busy` when the port is taken and :class:`NoDevice` when the audio device is not there.
         """
+        await self._remembering.begin(self._setup.takes)  # before anybody can choose anything
         self.address = await self.endpoint.listen(self._setup.host, self._setup.port, tcp=True)
         await self.query.start(self._setup.host, self._setup.query_ports, self.address, self._setup.announce)
         self._heart = asyncio.create_task(
             heartbeat(lambda beat: self._notices.publish("/segue/heartbeat", beat))
         )
-        await self._remembering.begin(self._setup.takes)
         await self.engine.start()
         await self.sound.start()
         self._stage.start(self._handlers)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from bridge.midi.settings import complaint
 from bridge.osc.endpoint import Peer
 from bridge.session.aside import Aside
 from bridge.session.notices import Notices
@@ -142,9 +143,10 @@ class JobBook:
         while self.running is None and ready is not None and self._queue:
             job = self._queue[0]
             try:
-                job.request = job.source.request(ready)
-                if job.request is None:
+                request = job.source.request(ready)
+                if request is None:
                     break
+                job.request = Request.model_validate(request.model_dump())  # (a copy that was changed is not)
                 self._queue.popleft()
                 self._start(job, ready)
             except (ValidationError, SegueError) as error:
@@ -350,4 +352,4 @@ class JobBook:
 def _named(error: ValidationError | SegueError) -> SegueError:
     if isinstance(error, SegueError):
         return error
-    return OutOfRange(error.errors()[0]["msg"].removeprefix("Value error, "))
+    return OutOfRange(f"this cannot be made: {complaint(error)}")

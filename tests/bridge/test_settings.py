@@ -4,8 +4,10 @@ import pytest
 
 from bridge.osc.peer import Peer
 from bridge.osc.subscribers import MAX_CLIENTS, Subscribers, TooManyClients
+from bridge.session.jobs import Job, JobBook
 from bridge.session.settings import Settings, build_request, length_of, tempo_of
-from engine.errors import OutOfRange
+from engine.errors import OutOfRange, SegueError
+from engine.host.protocol import Ready
 from engine.request import PrimeRef, Request, Style
 
 
@@ -121,3 +123,47 @@ def test_overlap_is_what_the_next_window_of_the_top_level_sees_again():
     sampling = request(settings).sampling
     assert sampling.top.hop_fraction == pytest.approx(0.4) and sampling.top.temperature == 0.5
     assert sampling.middle == Request(prime=PrimeRef(path="/r/riff.wav"), frames=1).sampling.middle
+
+
+def test_a_request_that_was_changed_into_nonsense_fails_its_job_with_a_sentence():
+    """An engine that cannot read a job would never end it."""
+    told: list[tuple[object, ...]] = []
+
+    class Heard:
+        def publish(self, *values: object, **more: object) -> None:
+            told.append(values)
+
+        def fail(self, peer: object, tag: str, address: str, error: SegueError) -> None:
+            told.append((address, error.code, error.slug, error.message))
+
+    class Wrong:
+        takes = 1
+
+        def request(self, ready: object) -> Request:
+            return request(Settings()).model_copy(update={"bpm": 1.0})
+
+    ready = Ready(model="starter", rate=44_100, artists=[], genres=[], seconds=0.0)
+    book = JobBook(
+        send=lambda command: told.append(("sent", command)),
+        engine_ready=lambda: ready,
+        playback=Silence(),  # type: ignore[arg-type]
+        notices=Heard(),  # type: ignore[arg-type]
+        takes=None,  # type: ignore[arg-type]
+        aside=None,  # type: ignore[arg-type]
+        takes_folder="/t",
+        on_change=lambda: None,
+    )
+    book.add(Job(book.new_id(), Wrong(), Peer("127.0.0.1", 9), "#r"))
+    assert (
+        "/segue/generate",
+        422,
+        "out_of_range",
+        "this cannot be made: bpm is 1.0; input should be greater than or equal to 20",
+    ) in told
+    assert told[-1][:3] == ("/segue/job", "J1", "failed") and book.running is None
+    assert not [entry for entry in told if entry[0] == "sent"]
+
+
+class Silence:
+    def drop(self, job: str) -> None:
+        pass
