@@ -279,7 +279,7 @@ def test_without_a_model_everything_is_not_ready(tiny_model: Path, riff: Path, t
         assert started.terminal().slug == "not_ready"
         started.send(LoadModel(name=str(tiny_model)))  # a prime right after waits for the model
         started.send(TakePrime(tag="p", prime=PrimeRef(path=str(riff))))
-        assert isinstance(started.receive(), Ready) and isinstance(started.receive(), PrimeReady)
+        assert started.wait_for(Ready) and isinstance(started.receive(), PrimeReady)
 
 
 def test_killed_in_the_middle_and_resumed_it_is_the_same_take(
