@@ -17,7 +17,7 @@ from bridge.clock import Launch, StreamClock
 from bridge.session.notices import Notices
 from bridge.session.prebuffer import LEAST_SECONDS, Pace, Prebuffer
 from bridge.session.transport import MusicalTime
-from bridge.session.voices import ENOUGH_SECONDS, FADE_MS, Output, Plan, Stage, Voice
+from bridge.session.voices import ENOUGH_SECONDS, FADE_MS, HOLD, Output, Plan, Stage, Voice
 from engine.ring import Ring, ring_name
 from presets import Quantum
 
@@ -148,6 +148,27 @@ class Player:
         self._look_at(voice)
         return voice
 
+    def keep(self, label: str) -> None:
+        """What is called ``label`` waits where it is when another voice takes over, until :meth:`resume`."""
+        voice = self._voices.get(label)
+        if voice is not None:
+            voice.kept = True
+
+    def resume(self, label: str, frame: int, plan: Plan) -> None:
+        """Play on from ``frame`` of a voice that was kept, in place of what sounds."""
+        voice = self._voices.get(label)
+        if voice is None or not voice.kept:
+            return
+        voice.kept = False
+        if self._next is not None:
+            self._silence(self._next)
+        if voice.sounding:  # the other one has not begun
+            return
+        voice.plan = replace(plan, takes_over=True)
+        voice.skipped, voice.late_ns, voice.from_frame = frame, 0, frame
+        self._next = voice
+        self._look_at(voice)
+
     def stop(self, fade_ms: float = FADE_MS) -> None:
         """End what sounds, and what would take over from it; jobs that wait play then."""
         for voice in (self._next, self._current):
@@ -191,6 +212,10 @@ class Player:
 
     def stopped(self, label: str) -> None:
         """A voice ended before its end, for another one took over."""
+        voice = self._voices.get(label)
+        if voice is not None and voice.kept:
+            voice.stage = Stage.WAITING
+            return
         self.unplayable(label)
 
     def unplayable(self, label: str) -> None:
@@ -234,6 +259,8 @@ class Player:
             self._current = None
         if self._next is voice:
             self._next = None
+        for held in [other for other in self._voices.values() if other.kept and voice.ident == HOLD]:
+            self._forget(held, "stopped")
         seconds = voice.seconds_played
         _remove(voice.ring)
         self._notices.publish("/segue/sounding", voice.ident, how, float(seconds))
@@ -293,8 +320,8 @@ class Player:
             self.first_delay = delay
 
     def _has_its_turn(self, voice: Voice) -> bool:
-        if voice is self._next:
-            return True
+        if voice is self._next or voice.kept:
+            return not voice.kept
         if voice.plan.takes_over or self._next is not None or self._current not in (None, voice):
             return False
         queue = (other for other in self._voices.values() if not other.plan.takes_over)
@@ -344,8 +371,8 @@ class Player:
         """What is not there in time, or whose place is gone, begins at the next place; without a grid at once."""
         voice.renewed = False
         place = voice.plan.launch
-        if place is None or voice.plan.aligned:  # (what goes on from something can begin nowhere else)
-            voice.plan = replace(voice.plan, launch=None, at_ns=place.at_ns if place else None)
+        if place is None:
+            voice.plan = replace(voice.plan, at_ns=None, at_frame=None)
             return
         self._move(voice, self._clock.launch(self._quantum(), LATE_NS / 1e9))
 

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from bridge.clock import Launch
 from bridge.session.jobs import Job, JobBook
 from bridge.session.launching import Launching
 from bridge.session.notices import NOBODY, Notices, Sendable
@@ -111,17 +112,17 @@ class Restyling:
         chosen = self._launching.chosen
 
         def make(take: TakeEntry, ready: Ready) -> Request:
-            plan, place = self._place(voice, take)
+            plan, place, launch = self._place(voice, take)
             self._player.plan(job, plan)
             if voice.ring is not None and take.state == "partial":
                 self._player.ends_at(voice.ident, voice.ring.promised)
             request = continued(take, ready, chosen, frames=place)
-            return self._launching.timed(request, ready, plan.launch)
+            return self._launching.timed(request, ready, launch)
 
         return FromTake(find, make)
 
-    def _place(self, voice: Voice, take: TakeEntry) -> tuple[Plan, int]:
-        """When the new take begins, and at which frame of the old one that is."""
+    def _place(self, voice: Voice, take: TakeEntry) -> tuple[Plan, int, Launch | None]:
+        """When the new take begins, at which frame of the old one that is, and the place on the grid, if it is one."""
         lead = min(MOST_LEAD, max(LEAST_LEAD, 1.1 * self._player.first_delay))
         launch = self._launching.next_place(lead)
         at_ns = time.monotonic_ns() + round(lead * 1e9) if launch is None else launch.at_ns
@@ -129,14 +130,10 @@ class Restyling:
         if place > take.held:  # the listener comes to the end of what there is before that
             at_ns -= round((place - take.held) * 1e9 / voice.rate)
             launch, place = None, take.held
-        plan = Plan(
-            launch=launch,
-            at_ns=at_ns if launch is None else None,
-            takes_over=True,
-            aligned=True,
-            fade_ms=FADE_MS,
-        )
-        return plan, max(1, place)
+        place = max(1, place)
+        frame = voice.frame_of(place, self._player.stream)
+        plan = Plan(at_ns=at_ns, at_frame=frame, takes_over=True, aligned=True, fade_ms=FADE_MS)
+        return plan, place, launch
 
     def _began(self, voice: Voice) -> None:
         if voice.ident == self._job:

@@ -11,6 +11,7 @@ from bridge.session.capturing import Capturing, InputSetup
 from bridge.session.choices import Choosing
 from bridge.session.controllers import Controllers, MidiSetup
 from bridge.session.dispatch import Handler
+from bridge.session.holding import Holding
 from bridge.session.jobs import JobBook
 from bridge.session.launching import Launching
 from bridge.session.notices import Notices
@@ -85,6 +86,7 @@ class Stage:
             bars=lambda: choosing.now.settings.capture_bars,
             tell=tell,
         )
+        self.holding = Holding(player, time, folder)
         self.performing = Performing(
             player=player,
             takes=takes,

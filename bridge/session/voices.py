@@ -13,6 +13,7 @@ from bridge.session.prebuffer import Prebuffer
 from engine.ring import Ring
 
 FADE_MS = 5.0
+HOLD = "hold"  # the name of a bar that is repeated
 ENOUGH_SECONDS = 0.06  # of an aligned voice in hand: it goes on at the pace of a running job
 REACTION_NS = 40_000_000  # from an order to the audio process to its sound, at most
 DRIFT_SECONDS = 0.15  # what plays behind its place by more than that has run dry meanwhile
@@ -57,13 +58,15 @@ class Output(Protocol):
 class Plan:
     """How something begins.
 
-    ``launch``: at this place on the grid, else ``at_ns``: at this moment, else as soon as it may. ``takes_over``: in
+    ``launch``: at this place on the grid, else ``at_ns``: at this moment, else as soon as it may; ``at_frame``: the
+    frame of the stream that is meant by it, where that is known better than by the clock. ``takes_over``: in
     place of what sounds, with a cross-fade of ``fade_ms``; else after it. ``aligned``: it goes on from what sounds, so
     what of it comes too late is left out and not played late.
     """
 
     launch: Launch | None = None
     at_ns: int | None = None
+    at_frame: int | None = None
     takes_over: bool = False
     aligned: bool = False
     fade_ms: float = FADE_MS
@@ -97,6 +100,7 @@ class Voice:
     loop: bool = False
     stage: Stage = Stage.WAITING
     learned: bool = False
+    kept: bool = False  # when another takes over from it, it waits to be resumed
     renewed: bool = False
     skipped: int = 0  # frames left out at its beginning
     late_ns: int = 0  # so much after the time that was planned it begins
@@ -160,13 +164,22 @@ class Voice:
         """The frame of the stream at which it is to begin; None: as soon as it may."""
         if stream is None or not stream.seen:
             return None
-        if self.plan.launch is not None:
+        if self.plan.at_frame is not None:
+            frame = self.plan.at_frame
+        elif self.plan.launch is not None:
             frame = self.plan.launch.frame
         elif self.plan.at_ns is not None:
             frame = round(stream.frame_at(self.plan.at_ns))
         else:
             return None
         return max(0, frame + round(Fraction(self.late_ns * stream.rate, 10**9)))
+
+    def frame_of(self, place: int, stream: StreamClock | None) -> int | None:
+        """The frame of the stream at which its frame ``place`` is heard, for one that sounds and has not run dry."""
+        if self.begun is None or stream is None:
+            return None
+        own, begin = self.begun
+        return begin + round(Fraction((place - own) * stream.rate, self.rate))
 
     def place_at(self, at_ns: int, stream: StreamClock | None) -> int:
         """Its frame that is heard at ``at_ns``, for one that sounds."""

@@ -55,7 +55,6 @@ def test_every_action_has_an_address_of_the_table() -> None:
     assert acting == set(ADDRESSES)
     assert {name: address for name, address in ADDRESSES.items() if address not in known} == {
         "export": "/segue/export",
-        "hold": "/segue/take/hold",
     }
 
 

@@ -29,6 +29,12 @@ ENTRIES = (
         handler="take_browse",
     ),
     Entry(
+        "/segue/take/hold",
+        "1: repeat the bar that plays, from its end on; 0: go on after it",
+        arguments=(whole("down", 0, 1),),
+        handler="take_hold",
+    ),
+    Entry(
         "/segue/take/ab",
         "Hear the prime if a take sounds, and the take again if the prime does, at the same place",
         handler="take_ab",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from bridge.osc.endpoint import Peer
 from bridge.osc.table import Call
 from bridge.session.desk import Desk
+from engine.errors import SegueError
 
 
 class SoundHandlers:
@@ -28,6 +31,23 @@ class SoundHandlers:
         """Select another take."""
         entry = self._desk.takes.step(int(call.values[0]), peer)
         self._desk.notices.done(peer, call.request_tag, call.entry.address, entry.number)
+
+    def take_hold(self, call: Call, peer: Peer) -> None:
+        """Repeat a bar, or go on."""
+        holding, notices, address = self._desk.stage.holding, self._desk.notices, call.entry.address
+        if not call.values[0]:
+            holding.up()
+            notices.done(peer, call.request_tag, address, 0)
+            return
+
+        def begun(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if isinstance(error, SegueError):
+                notices.fail(peer, call.request_tag, address, error)
+            elif error is None and not task.cancelled():
+                notices.done(peer, call.request_tag, address, 1)
+
+        holding.down().add_done_callback(begun)
 
     def take_ab(self, call: Call, peer: Peer) -> None:
         """The other side."""
