@@ -21,11 +21,16 @@ class QueryService:
     """Serves the address table of one session; does nothing before it is started."""
 
     def __init__(
-        self, properties: Properties, listening: Listening, intake: Intake, gone: Callable[[Peer], None]
+        self,
+        properties: Properties,
+        listening: Listening,
+        intake: Intake,
+        gone: Callable[[Peer], None],
+        choices: Callable[[str], Sequence[str]],
     ) -> None:
         self._properties = properties
         self._listening = listening
-        tree = Tree(TABLE, lambda path: properties.values(path) if path in properties else None)
+        tree = Tree(TABLE, lambda path: properties.values(path) if path in properties else None, choices)
         self._server = QueryServer(tree, intake, self._listen, gone)
         self.announcement = Announcement()
         self._announcing: asyncio.Task[None] | None = None

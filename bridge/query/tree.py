@@ -19,11 +19,18 @@ UNITS = {"s": "time.second", "ms": "time.millisecond", "dB": "gain.db"}
 
 
 class Tree:
-    """Nodes by their path. ``values`` reads what an address holds now."""
+    """Nodes by their path. ``values`` reads what an address holds now, ``choices`` what it can be set to if that
+    depends on more than the table."""
 
-    def __init__(self, entries: Iterable[Entry], values: Values) -> None:
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        values: Values,
+        choices: Callable[[str], Sequence[str]] = lambda address: (),
+    ) -> None:
         self._entries = {entry.address: entry for entry in entries}
         self._values = values
+        self._choices = choices
         self._below: dict[str, list[str]] = {"/": []}
         for address in self._entries:
             self._grow(address)
@@ -62,6 +69,9 @@ class Tree:
                     node["OVERLOADS"] = [_signature(arguments)]
             else:
                 node |= _signature(arguments)
+        listed = self._choices(entry.address)
+        if listed and arguments:
+            node["RANGE"] = [{"VALS": list(listed)}, *node.get("RANGE", [None] * len(arguments))[1:]]
         if values is not None and "TYPE" in node:
             node["VALUE"] = [_plain(value) for value in values[: len(node["TYPE"])]]
         return node

@@ -115,7 +115,11 @@ class Session:
         self._listening = Listening(self._notices, self._subscribers, self._properties)
         self._handlers = handlers_of(self._desk())
         self.query = QueryService(
-            self._properties, self._listening, self.endpoint.intake, self._subscribers.gone
+            self._properties,
+            self._listening,
+            self.endpoint.intake,
+            self._subscribers.gone,
+            self._choices_of,
         )
         self._dispatcher = Dispatcher(
             TABLE, self._handlers, self._subscribers, self._notices, self._properties.together
@@ -293,6 +297,12 @@ class Session:
             raise self.engine.not_ready()
         return self.engine.ready
 
+    def _choices_of(self, address: str) -> list[str]:
+        ready = self._engine_ready_or_none()
+        if address != "/segue/style" or ready is None:
+            return []
+        return [name for name, _ in self._stage.presets.styles(ready).names]
+
     def _engine_ready_or_none(self) -> Ready | None:
         """None also while another model is to be loaded: jobs wait for it."""
         if self._models.change is not None:
@@ -342,6 +352,7 @@ class Session:
 
     def _engine_says(self, report: Report) -> None:
         if isinstance(report, Ready):
+            self.query.path_changed("/segue/style")
             if self._models.loaded(report):
                 return
             self._primes.engine_is_back()

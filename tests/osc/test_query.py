@@ -21,14 +21,16 @@ from bridge.query.guard import may_ask
 from bridge.query.server import MAX_CONNECTIONS
 from engine.errors import Busy
 from tests.bridge.client import messages_of
-from tests.bridge.conftest import RunningSession, StartSession
+from tests.bridge.conftest import RunningSession, StartSession, wait_idle
 from tests.bridge.test_wire import built
 from tests.osc.test_tcp import poll
 
 
 @pytest.fixture
 def running(start_session: StartSession) -> RunningSession:
-    return start_session(setup={"query_ports": (0,)})
+    made = start_session(setup={"query_ports": (0,)})
+    wait_idle(made.client())
+    return made
 
 
 def query_port(running: RunningSession) -> int:
@@ -166,12 +168,14 @@ def test_commands_that_are_none_do_no_harm(running: RunningSession, websocket: O
     assert heard(connection, "/segue/test") == ("ok",)
 
 
-def test_who_changes_shape_is_told(running: RunningSession, websocket: Open):
-    connection = websocket()
-    connection.send(built("/segue/test"))
-    heard(connection, "/segue/test")
-    running._loop.call_soon_threadsafe(running.session.query.path_changed, "/segue/style")
-    assert json.loads(connection.recv(timeout=10)) == {"COMMAND": "PATH_CHANGED", "DATA": "/segue/style"}
+def test_styles_are_listed_once_the_model_is_there_and_that_is_told(start_session: StartSession):
+    running = start_session(setup={"query_ports": (0,)}, load_seconds=1.0)
+    url = f"ws://127.0.0.1:{query_port(running)}/"
+    with connect(url, compression=None) as connection:
+        assert get(running, "/segue/style?RANGE")[0] == 204
+        assert json.loads(connection.recv(timeout=20)) == {"COMMAND": "PATH_CHANGED", "DATA": "/segue/style"}
+        _, node = get(running, "/segue/style?RANGE")
+        assert {"house", "lofi"} <= set(node["RANGE"][0]["VALS"])
 
 
 def test_a_page_from_elsewhere_is_refused(running: RunningSession, websocket: Open):
