@@ -104,7 +104,7 @@ def test_mix_and_gain(client: OscClient, running: RunningSession, tmp_path: Path
     path = client.ask("/segue/takes", reply="/segue/takes.item")[8]
     running.stop()
     take, heard = sf.read(path, dtype="float32")[0], heard_in(tmp_path)
-    tail = heard[-8 * RATE :]
+    tail = heard[-15 * RATE // 2 :]
     assert np.abs(tail).max() == pytest.approx(0.1 * np.abs(take).max(), rel=0.01)
 
 
