@@ -125,6 +125,20 @@ def find_device(wanted: str | None, devices: list[Device], kind: Kind = "output"
     raise NoDevice(f"there is no {what} '{wanted}'; {_suggestion(key, partial or devices)}")
 
 
+class Looking:
+    """Lists devices; whoever asks while somebody looks gets what is found then, so that a flood of questions starts
+    no flood of processes."""
+
+    def __init__(self) -> None:
+        self._look: asyncio.Task[tuple[DeviceInfo, ...]] | None = None
+
+    async def listed(self) -> tuple[DeviceInfo, ...]:
+        """As :func:`listed`."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(listed())
+        return await asyncio.shield(self._look)
+
+
 async def listed() -> tuple[DeviceInfo, ...]:
     """The devices that exist now, found by a process of its own: one in which a stream is open cannot look again.
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from bridge.audio.anchor import Anchor
-from bridge.audio.devices import listed
+from bridge.audio.devices import Looking
 from bridge.audio.link import Link
 from bridge.audio.process import SILENCE_LIMIT
 from bridge.audio.protocol import (
@@ -54,6 +54,7 @@ class Keeper:
         self._tell = on_report or self._enqueue
         self._link: Link | None = None
         self.wanted = Wanted()
+        self._looking = Looking()
         self._before: Anchor | None = None  # of the stream that was lost
         self._slow_until = 0.0  # while a device is being opened the control loop may be silent
         self._losses: deque[float] = deque(maxlen=20)
@@ -296,5 +297,5 @@ class Keeper:
     async def _listed(self, wanted: OpenInput) -> bool:
         """Whether the input is there now, though the process may not know it."""
         key = (wanted.device or "").casefold()
-        found = [device for device in await listed() if device.inputs]
+        found = [device for device in await self._looking.listed() if device.inputs]
         return any(not key or key in (device.name.casefold(), device.label.casefold()) for device in found)

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from bridge.audio.devices import listed
 from bridge.audio.keeper import Keeper
 from bridge.audio.protocol import (
     CloseInput,
@@ -168,7 +167,7 @@ class AudioClient(Keeper):
 
     async def devices(self) -> tuple[DeviceInfo, ...]:
         """The devices that exist now, also those that came after the process was started."""
-        return await listed()
+        return await self._looking.listed()
 
     async def modules(self) -> list[str]:
         """Names of the Python modules that the audio process has loaded."""
