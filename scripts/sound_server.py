@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 RATE, PERIOD = 44_100, 512
+_START_LOCK = (
+    Path(tempfile.gettempdir()) / "segue-jackd-start.lock"
+)  # simultaneous starts race (tests/rig/jack.py)
 _MARK = struct.Struct("<q")  # monotonic ns of the last block with sound in it
 
 
@@ -55,9 +60,11 @@ class Server:
         self._recorder = subprocess.Popen(
             [sys.executable, __file__, str(self._path)], env=environment, stderr=self._log
         )
-        self._jackd = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
-        wait = ["jack_wait", "-s", self.name, "-w", "-t", "15"]
-        subprocess.run(wait, check=True, capture_output=True, env=environment)
+        with _START_LOCK.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._jackd = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
+            wait = ["jack_wait", "-s", self.name, "-w", "-t", "15"]
+            subprocess.run(wait, check=True, capture_output=True, env=environment)
 
     def kill(self) -> None:
         """End both at once."""

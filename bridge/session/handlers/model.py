@@ -7,7 +7,7 @@ import asyncio
 from bridge.osc.endpoint import Peer, is_loopback
 from bridge.osc.table import Call
 from bridge.session.desk import Desk
-from engine.errors import PathNotAllowed, SegueError
+from engine.errors import Busy, PathNotAllowed, SegueError
 
 
 class ModelHandlers:
@@ -15,6 +15,8 @@ class ModelHandlers:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._asking: list[Peer] = []  # who gets the list that is being made
+        self._checked = ""  # the name that is being looked for
 
     def model(self, call: Call, peer: Peer) -> None:
         """Load a model, or say which is loaded. Other hosts may name those that are here, but no folders."""
@@ -24,6 +26,9 @@ class ModelHandlers:
             return
         desk.models.require_free()
         name = str(call.values[0])
+        if self._checked:
+            raise Busy(f"the model '{self._checked}' is being looked for; wait until it is, then ask again")
+        self._checked = name
 
         def check() -> None:
             if not is_loopback(peer) and name not in (known := desk.models.catalogue.names()):
@@ -32,7 +37,10 @@ class ModelHandlers:
 
         async def check_then_begin() -> None:
             try:
-                await asyncio.to_thread(check)
+                try:
+                    await asyncio.to_thread(check)
+                finally:
+                    self._checked = ""
                 desk.models.begin(name, peer, call.request_tag)
             except SegueError as error:
                 desk.notices.fail(peer, call.request_tag, call.entry.address, error)
@@ -40,13 +48,20 @@ class ModelHandlers:
         desk.spawn(check_then_begin())
 
     def models(self, call: Call, peer: Peer) -> None:
-        """What can be loaded by name."""
+        """What can be loaded by name; one look serves all who ask meanwhile."""
+        self._asking.append(peer)
+        if len(self._asking) == 1:
+            self._desk.spawn(self._list())
+        else:
+            self._asking = list(dict.fromkeys(self._asking))
 
-        async def answer() -> None:
-            names = await asyncio.to_thread(self._desk.models.catalogue.names)
+    async def _list(self) -> None:
+        desk = self._desk
+        try:
+            names = await asyncio.to_thread(desk.models.catalogue.names)
+        finally:
+            peers, self._asking = self._asking, []
+        for peer in peers:
             for number, name in enumerate(names, start=1):
-                state = self._desk.models.state(name)
-                self._desk.notices.reply(peer, "/segue/models.item", number, name, state)
-            self._desk.notices.reply(peer, "/segue/models.end", len(names))
-
-        self._desk.spawn(answer())
+                desk.notices.reply(peer, "/segue/models.item", number, name, desk.models.state(name))
+            desk.notices.reply(peer, "/segue/models.end", len(names))
