@@ -29,7 +29,7 @@ from bridge.session.properties import Properties
 from bridge.session.remembering import MemorySetup, Remembering
 from bridge.session.sound import Sound, SoundEvents, SoundSetup
 from bridge.session.soundcard import SoundCard
-from bridge.session.sources import from_prime
+from bridge.session.sources import FromPrime
 from bridge.session.stage import Stage, StageSetup
 from bridge.session.takes import TakeBook
 from bridge.session.transport import MusicalTime
@@ -334,7 +334,7 @@ class Session:
     def _prepare(self) -> None:
         """Something changed that the next take depends on."""
         if self._primes.current is not None:
-            self._jobs.prepare(from_prime(self._primes.current, self._choosing.now))
+            self._jobs.prepare(FromPrime(self._primes.current, self._choosing.now))
 
     def _engine_state(self, state: EngineState, sentence: str) -> None:
         if state is EngineState.RESTARTING:

@@ -10,6 +10,7 @@ from pathlib import Path
 from bridge.osc.endpoint import Peer
 from bridge.session.notices import Notices
 from bridge.session.settings import tempo_of
+from bridge.session.takes import TakeEntry, beyond
 from engine.errors import BadFormat, NoFile, NotReady, PathNotAllowed, SegueError
 from engine.host.protocol import Command, Failed, PrimeReady, TakePrime
 from engine.request import PrimeRef
@@ -20,7 +21,10 @@ MOST_ATTEMPTS = 2
 
 @dataclass
 class Prime:
-    """One prime: pending until ``settled`` is set; then either ``error`` is set or seconds, rate and bpm hold."""
+    """One prime: pending until ``settled`` is set; then either ``error`` is set or seconds, rate and bpm hold.
+
+    ``take``: the take that it is, up to ``frames`` of it (None: all): its codes are continued, not its sound.
+    """
 
     id: str
     ref: PrimeRef
@@ -30,14 +34,16 @@ class Prime:
     seconds: float = 0.0
     rate: int = 0
     bpm: float | None = None
+    take: TakeEntry | None = None
+    frames: int | None = None
     error: SegueError | None = None
     attempts: int = 0
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def name(self) -> str:
-        """The file's name."""
-        return Path(self.ref.path).name
+        """The file's name, or the take's."""
+        return Path(self.ref.path).name if self.take is None else self.take.name
 
 
 def allowed_path(path: str, roots: tuple[Path, ...]) -> str:
@@ -91,6 +97,19 @@ class PrimeDesk:
         self._pending[prime.id] = prime
         self.current = prime
         return prime
+
+    def go_on_from(
+        self, take: TakeEntry, frames: int | None, requester: Peer, request_tag: str, address: str = ADDRESS
+    ) -> None:
+        """Make a take, or its first ``frames``, the current prime. Raises :class:`OutOfRange` for more than it has."""
+        if frames is not None and not 1 <= frames <= take.held:
+            raise beyond(take, frames)
+        used = (take.frames or take.held) if frames is None else frames
+        ref = PrimeRef(path=take.wav, length_seconds=used / take.rate)
+        prime = self.take(ref, requester, request_tag)
+        prime.address, prime.take, prime.frames = address, take, frames
+        prime.seconds, prime.rate, prime.bpm = used / take.rate, take.rate, take.request.bpm
+        self.settle(prime, None)
 
     def submit(self, prime: Prime) -> None:
         """Send a prime to the engine."""

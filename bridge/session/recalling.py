@@ -9,19 +9,22 @@ from bridge.session.lyrics import LyricSheet
 from bridge.session.settings import Settings
 from bridge.session.styles import UNKNOWN, StyleChoice
 from bridge.session.takes import TakeEntry
-from engine.request import PrimeRef, Request, Style
+from engine.request import Mode, PrimeRef, Request, Style
 
 
 def recall(desk: Desk, entry: TakeEntry, peer: Peer, request_tag: str = "") -> None:
     """Choose what made a take, and take what was heard before it as the prime; one step of undo.
 
-    The prime is the take's own copy, so the file that it came from may have gone.
+    The prime is the take's own copy, so the file that it came from may have gone; or the take that it continued.
     """
     before, prime = desk.choosing.now, desk.primes.current
     chosen = recalled(before, entry)
 
     def take_prime() -> None:
-        if entry.from_nothing:
+        parent = _parent(desk, entry.request)
+        if parent is not None:
+            desk.primes.go_on_from(*parent, peer, request_tag)
+        elif entry.from_nothing:
             desk.primes.back_to(None)
         else:
             desk.primes.submit(desk.primes.take(PrimeRef(path=entry.prime), peer, request_tag))
@@ -39,6 +42,14 @@ def recall(desk: Desk, entry: TakeEntry, peer: Peer, request_tag: str = "") -> N
         take_prime()
 
     desk.history.add(f"recall {entry.name}", undo, redo)
+
+
+def _parent(desk: Desk, request: Request) -> tuple[TakeEntry, int | None] | None:
+    """The take that was continued, and how much of it, if the session knows it."""
+    if request.mode is not Mode.CONTINUE:
+        return None
+    parent = desk.takes.of_folder(request.parents[0].folder)
+    return None if parent is None else (parent, request.parents[0].frames)
 
 
 def recalled(now: Choices, entry: TakeEntry) -> Choices:

@@ -100,7 +100,7 @@ class Remembering:
             self._takes.current,
         )
         waiting = self._shelf is None or not self._shelf.done()
-        ref = None if prime is None or prime.error is not None else prime.ref
+        ref = None if prime is None or prime.error is not None or prime.take is not None else prime.ref
         return SessionState.of(
             self._choosing.now,
             prime=ref if self._prime_given else self._state.prime,

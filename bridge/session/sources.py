@@ -8,11 +8,11 @@ from typing import Protocol
 
 from bridge.session.choices import Choices
 from bridge.session.primes import Prime
-from bridge.session.settings import Settings, build_request
-from bridge.session.takes import TakeEntry
-from engine.errors import NoCodes, OutOfRange
+from bridge.session.settings import build_request
+from bridge.session.takes import TakeEntry, beyond
+from engine.errors import NoCodes
 from engine.host.protocol import Ready
-from engine.request import Fidelity, Mode, PrimeRef, Request, Style, TakeRef
+from engine.request import Fidelity, Mode, PrimeRef, Request, TakeRef
 
 
 class Source(Protocol):
@@ -28,40 +28,36 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class FromPrime:
-    """A prime, continued as was chosen. ``seconds``: length given with the verb itself."""
+    """A prime, continued as was ``chosen``. ``seconds``: length given with the verb itself."""
 
     prime: Prime
-    settings: Settings
-    style: Style
-    lyrics: str = ""
+    chosen: Choices
     seconds: float | None = None
 
     @property
     def takes(self) -> int:
         """As was set."""
-        return self.settings.takes
+        return self.chosen.settings.takes
 
     def request(self, ready: Ready) -> Request | None:
         """The request, once the prime is read."""
-        if not self.prime.settled.is_set():
+        prime, chosen = self.prime, self.chosen
+        if not prime.settled.is_set():
             return None
-        if self.prime.error is not None:
-            raise self.prime.error
+        if prime.error is not None:
+            raise prime.error
+        if prime.take is not None:
+            return continued(prime.take, ready, chosen, seconds=self.seconds, frames=prime.frames)
         return build_request(
-            self.settings,
+            chosen.settings,
             model=ready.model,
             rate=ready.rate,
-            origin=self.prime.ref,
-            bpm=self.prime.bpm,
-            style=self.style,
+            origin=prime.ref,
+            bpm=prime.bpm,
+            style=chosen.style.style,
             seconds=self.seconds,
-            lyrics=self.lyrics,
+            lyrics=chosen.lyrics.text,
         )
-
-
-def from_prime(prime: Prime, chosen: Choices, seconds: float | None = None) -> FromPrime:
-    """A prime, continued as is chosen now."""
-    return FromPrime(prime, chosen.settings, chosen.style.style, chosen.lyrics.text, seconds)
 
 
 @dataclass(frozen=True)
@@ -91,10 +87,7 @@ def continued(
     Raises :class:`OutOfRange` for more than there is of it.
     """
     if frames is not None and not 1 <= frames <= take.held:
-        raise OutOfRange(
-            f"the take {take.name} can be continued from 0 to {take.held / take.rate:.2f} s of it, "
-            f"not from {frames / take.rate:.2f} s"
-        )
+        raise beyond(take, frames)
     request = build_request(
         chosen.settings,
         model=ready.model,

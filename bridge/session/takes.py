@@ -70,6 +70,14 @@ def usual_name(number: int) -> str:
     return f"A{number:02d}"
 
 
+def beyond(take: TakeEntry, frames: int) -> OutOfRange:
+    """What is wrong with going on from frame ``frames`` of a take."""
+    return OutOfRange(
+        f"the take {take.name} can be continued from 0 to {take.held / take.rate:.2f} s of it, "
+        f"not from {frames / take.rate:.2f} s"
+    )
+
+
 class TakeBook:
     """The takes by number. Numbers are not used twice in a session.
 

@@ -203,7 +203,7 @@ def test_recall_sets_what_made_a_take_and_undo_takes_it_back(client: OscClient, 
     assert told["/segue/param/temperature"] == (0.5,) and told["/segue/param/top_k"] == (40,)
     assert told["/segue/param/overlap"] == (pytest.approx(0.6),)
     assert client.ask("/segue/param/seed") == (5,)
-    again = _again(client)
+    again = generated(client)
     recipe, same = record(first).info.head.request, record(again).info.head.request
     assert same == recipe.model_copy(update={"prime": same.prime})
     assert record(again).wav.read_bytes() == record(first).wav.read_bytes()
@@ -213,8 +213,41 @@ def test_recall_sets_what_made_a_take_and_undo_takes_it_back(client: OscClient, 
     assert refused(client, "/segue/generate")[1] == "no_prime"
 
 
-def _again(client: OscClient) -> tuple[object, ...]:
+def generated(client: OscClient) -> tuple[object, ...]:
     client.send("/segue/generate")
     _, job = client.wait("/segue/done", "/segue/generate")[:2]
     client.wait("/segue/job", job, "done")
     return take_told(client)
+
+
+def test_a_take_is_the_prime(client: OscClient) -> None:
+    first = generate(client, 5)
+    client.send("/segue/prime/take", 1)
+    assert client.wait("/segue/done", "/segue/prime/take") == (
+        "/segue/prime/take",
+        "P2",
+        pytest.approx(SECONDS, abs=1e-4),
+        44_100,
+    )
+    assert client.wait("/segue/prime", "P2")[3] == "A01"
+    whole = record(generate(client, 6)).info.head.request
+    assert (whole.mode, whole.parents[0].frames) == (Mode.CONTINUE, None)
+    client.send("/segue/prime/take/A01", 0.25)
+    assert client.wait("/segue/done", "/segue/prime/take")[2] == pytest.approx(0.25)
+    told = generate(client, 7)
+    (parent,) = record(told).info.head.request.parents
+    assert (told[2], parent.folder, parent.frames) == ("A01", str(record(first).folder), 11_025)
+    assert refused(client, "/segue/prime/take", 1, 9.0)[2] == (
+        "the take A01 can be continued from 0 to 0.60 s of it, not from 9.00 s"
+    )
+    assert refused(client, "/segue/prime/take", 7)[1] == "no_take"
+
+
+def test_a_take_that_continued_another_is_recalled_to_the_sample(client: OscClient) -> None:
+    generate(client, 5)
+    child = generate(client, 8, 1, SECONDS, 0.3, ask="/segue/continue")
+    client.send("/segue/take/recall/2")
+    client.wait("/segue/done", "/segue/take/recall")
+    again = record(generated(client))
+    assert again.info.head.request == record(child).info.head.request
+    assert again.wav.read_bytes() == record(child).wav.read_bytes()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bridge.osc.addresses.arguments import number, text
+from bridge.osc.addresses.arguments import number, take_id, text
 from bridge.osc.table import Entry, Role, notice
+from engine.request import MAX_SECONDS
 
 ENTRIES = (
     Entry(
@@ -35,6 +36,13 @@ ENTRIES = (
         Role.PROPERTY,
         (text("name"),),
         "input_device",
+    ),
+    Entry(
+        "/segue/prime/take",
+        "Take a take as the prime, or as much of it as at_s says; its codes go on, nothing is heard again",
+        arguments=(take_id(), number("at_s", 0.0, MAX_SECONDS, "s", optional=True)),
+        handler="prime_take",
+        id_in_path=True,
     ),
     Entry("/segue/prime/clear", "Forget the prime", handler="prime_clear", press=True),
     notice("/segue/prime/capturing", "1 while a capture is waited for and written, else 0"),

@@ -9,7 +9,7 @@ from bridge.osc.table import Call
 from bridge.session.desk import Desk
 from bridge.session.jobs import Job
 from bridge.session.settings import fresh_seed
-from bridge.session.sources import FromTake, Source, continued, from_prime, retried, upsampled
+from bridge.session.sources import FromPrime, FromTake, Source, continued, retried, upsampled
 from bridge.session.takes import TakeEntry
 from engine.errors import NoPrime
 from engine.host.protocol import Ready
@@ -29,7 +29,7 @@ class JobHandlers:
         if prime is None:
             raise NoPrime("there is no prime yet; send /segue/prime/file with the path of a riff first")
         seconds = float(call.values[0]) if call.values else None
-        self._ask(call, peer, from_prime(prime, self._desk.stage.launching.chosen, seconds))
+        self._ask(call, peer, FromPrime(prime, self._desk.stage.launching.chosen, seconds))
         self._seed_was_used()
 
     def continue_take(self, call: Call, peer: Peer) -> None:

@@ -67,6 +67,14 @@ class PrimeHandlers:
 
         desk.spawn(change(), peer)
 
+    def prime_take(self, call: Call, peer: Peer) -> None:
+        """A take, or the beginning of it."""
+        desk = self._desk
+        take = desk.takes.find(call.values[0])
+        at = float(call.values[1]) if call.values[1:] else 0.0
+        frames = max(1, round(at * take.rate)) if at else None
+        desk.primes.go_on_from(take, frames, peer, call.request_tag, call.entry.address)
+
     def prime_clear(self, call: Call, peer: Peer) -> None:
         """Forget the prime."""
         self._desk.primes.clear()
