@@ -64,7 +64,10 @@ class Server:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._jackd = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
             wait = ["jack_wait", "-s", self.name, "-w", "-t", "15"]
-            subprocess.run(wait, check=True, capture_output=True, env=environment)
+            waited = subprocess.run(wait, capture_output=True, env=environment)
+        if waited.returncode:
+            self.kill()
+            raise SystemExit(f"segue: jackd did not start; see {self._log.name}")
 
     def kill(self) -> None:
         """End both at once."""

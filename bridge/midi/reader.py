@@ -16,8 +16,10 @@ from typing import Any
 log = logging.getLogger("segue.midi")
 
 QUEUE_MESSAGES = 16_384  # of each port, while the interpreter is busy
-ACTIVE_SECONDS, IDLE_SECONDS = 0.001, 0.004
-CALM_NS = 1_000_000_000  # a port is active for so long after a message
+# How long is waited between two looks, by the time since the last message: a session that nobody plays should cost
+# next to nothing, and the first note after a pause may come some milliseconds late.
+_PAUSES = ((1_000_000_000, 0.001), (20_000_000_000, 0.004))
+LONGEST_PAUSE_SECONDS = 0.012
 _LATE_NS = 8_000_000  # more than a message can have waited for us: the line of arrival times begins anew
 
 
@@ -84,5 +86,9 @@ class Reader:
                             last_ns = time.monotonic_ns()
                     except Exception:  # of a port that was pulled out: the watch will see it
                         log.debug("a MIDI queue cannot be read", exc_info=True)
-            active = time.monotonic_ns() - last_ns < CALM_NS
-            time.sleep(ACTIVE_SECONDS if active else IDLE_SECONDS)
+            time.sleep(pause(time.monotonic_ns() - last_ns))
+
+
+def pause(since_ns: int) -> float:
+    """Seconds to the next look, when the last message came ``since_ns`` ago."""
+    return next((seconds for limit_ns, seconds in _PAUSES if since_ns < limit_ns), LONGEST_PAUSE_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from bridge.midi.reader import Queue, Reader
+from bridge.midi.reader import Queue, Reader, pause
 from tests.rig.jack import wait_until
 
 MS = 1_000_000
@@ -58,3 +58,8 @@ def test_all_ports_are_read_and_a_failing_one_harms_no_other() -> None:
     reader.add(Queue(good, lambda data, _at: heard.append(("again", data[2]))))
     wait_until(lambda: heard[-1] == ("again", 7))
     reader.remove(good)
+
+
+def test_a_reader_that_has_heard_nothing_for_long_looks_seldom():
+    waits = [pause(round(seconds * 1e9)) for seconds in (0.0, 0.9, 1.1, 19.0, 21.0, 3600.0)]
+    assert waits == [0.001, 0.001, 0.004, 0.004, 0.012, 0.012]
