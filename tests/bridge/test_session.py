@@ -164,7 +164,7 @@ def test_properties_answer_on_their_own_address_and_follow_each_other(ready: Osc
         ("/segue/param/top_k", (0,)),
     ]
     ready.send("/segue/param/se*")
-    assert {address for address, _ in ready.drain()} == {
+    assert {address for address, _ in ready.drain()} - {"/segue/heartbeat"} == {
         f"/segue/param/{n}" for n in ("seconds", "seed", "seed_lock")
     }
 
@@ -248,7 +248,8 @@ def test_a_take_longer_than_its_ring_is_played_to_its_end(
     client.send("/segue/notify", 1)
     prime(client, riff)
     client.send("/segue/generate", 3.0)
-    assert client.wait("/segue/sounding", "J1", "start", timeout=20)[2] == pytest.approx(0.743, abs=0.01)
+    told = client.wait("/segue/sounding", "J1", "start", timeout=20)[2]
+    assert 0.743 <= told < 1.6  # (what waits in the engine for room counts as made)
     assert client.wait("/segue/sounding", "J1", "end", timeout=30)[2] == 3.0
 
 
