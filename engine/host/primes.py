@@ -15,8 +15,9 @@ from engine.audio import Waveform, probe, read_prime
 from engine.audio.prime import refuse_relative
 from engine.errors import NoFile, PathNotAllowed
 from engine.host import hearing
-from engine.host.known import KnownPrime
-from engine.request import PrimeRef, Request, Sampling
+from engine.host.foreseen import Foreseen, foresee, used_frames
+from engine.host.known import Codes, KnownPrime
+from engine.request import PrimeRef, Request
 
 if TYPE_CHECKING:
     from engine.backends.protocol import Backend
@@ -43,6 +44,12 @@ class PrimeShelf:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Any, ...], ShelvedPrime] = OrderedDict()
         self._lock = threading.Lock()
+        self._foreseen: Foreseen | None = None
+
+    def foresee(self, backend: Backend, ref: PrimeRef, frames: int) -> None:
+        """Encodes what there is of a prime that will have ``frames`` at the model's rate, ahead of need. Raises as
+        :meth:`take_in`."""
+        self._foreseen = foresee(backend, read_prime(ref, backend.config.rate).mono_samples(), frames)
 
     def take_in(self, backend: Backend, ref: PrimeRef) -> ShelvedPrime:
         """Reads, checks and encodes a prime, or finds it. Raises what :func:`read_prime` raises."""
@@ -59,7 +66,7 @@ class PrimeShelf:
             hearing.load()
             with ThreadPoolExecutor(1) as beside:  # (numpy and runtimes compute without the interpreter)
                 tempo = beside.submit(_listen, backend.config, ref, waveform, bpm)
-                codes = _encode(backend, waveform, (backend.config.top,))
+                codes = self._top_codes(backend, waveform)
                 found = ShelvedPrime(KnownPrime(waveform, codes), probe(ref.path).rate, tempo.result())
             self._put(key, found)
         return found
@@ -82,6 +89,14 @@ class PrimeShelf:
         except (NoFile, PathNotAllowed):
             return None  # the job says what is wrong when it reads the prime
         return None if found is None else found.known
+
+    def _top_codes(self, backend: Backend, waveform: Waveform) -> dict[int, Codes]:
+        """Codes of the top level; of a prime that was foreseen only the end is encoded now."""
+        if self._foreseen is not None:
+            codes = self._foreseen.codes_of(backend, waveform.mono_samples())
+            if codes is not None:
+                return {backend.config.top: codes}
+        return _encode(backend, waveform, (backend.config.top,))
 
     def _put(self, key: tuple[Any, ...], prime: ShelvedPrime) -> None:
         with self._lock:
@@ -106,17 +121,10 @@ def _key(backend: Backend, ref: PrimeRef) -> tuple[Any, ...]:
     return (backend.hash, ref, status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def _encode(
-    backend: Backend, waveform: Waveform, levels: tuple[int, ...]
-) -> dict[int, np.ndarray[Any, np.dtype[np.int64]]]:
+def _encode(backend: Backend, waveform: Waveform, levels: tuple[int, ...]) -> dict[int, Codes]:
     """Codes of what sampling with its usual settings uses: the prime's end, in whole top-level tokens."""
-    from engine.sampling.plan import prime_context
-
-    config = backend.config
-    hop = config.hops[config.top]
-    tokens = min(waveform.frames // hop, prime_context(config, Sampling()))
-    used = np.ascontiguousarray(waveform.mono_samples()[waveform.frames - tokens * hop :])
-    return backend.encode(used, levels)
+    first = waveform.frames - used_frames(backend, waveform.frames)
+    return backend.encode(np.ascontiguousarray(waveform.mono_samples()[first:]), levels)
 
 
 def _listen(config: ModelConfig, ref: PrimeRef, waveform: Waveform, bpm: float | None) -> float | None:

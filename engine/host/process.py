@@ -34,6 +34,7 @@ from engine.host.protocol import (
     Cancel,
     Command,
     Failed,
+    Foresee,
     Generate,
     Heartbeat,
     Loading,
@@ -133,7 +134,7 @@ class EngineHost:
         self._shelf = PrimeShelf()
         self._spare = SpareTime(self._shelf)
         self._work: queue.SimpleQueue[LoadModel | RunningJob | None] = queue.SimpleQueue()
-        self._primes: queue.SimpleQueue[TakePrime] = queue.SimpleQueue()
+        self._primes: queue.SimpleQueue[TakePrime | Foresee] = queue.SimpleQueue()
         self._jobs: dict[str, RunningJob] = {}
         self._busy: str | None = None
 
@@ -177,7 +178,7 @@ class EngineHost:
         elif isinstance(command, LoadModel):
             self._settled.clear()
             self._work.put(command)
-        elif isinstance(command, TakePrime):
+        elif isinstance(command, TakePrime | Foresee):
             self._primes.put(command)
         elif isinstance(command, Generate):
             self._enqueue(command)
@@ -271,9 +272,21 @@ class EngineHost:
             )
         return self._backend
 
+    def _foresee(self, command: Foresee) -> None:
+        """Work ahead of need: nobody waits for it, and it can fail in silence."""
+        if self._backend is None or not self._settled.is_set():
+            return
+        try:
+            self._shelf.foresee(self._backend, command.prime, command.frames)
+        except Exception as error:
+            log.info("nothing came of a prime that was foreseen: %s", error)
+
     def _prime_worker(self) -> None:
         while True:
             command = self._primes.get()
+            if isinstance(command, Foresee):
+                self._foresee(command)
+                continue
             try:
                 report = self.take_in(command)
             except BaseException as error:

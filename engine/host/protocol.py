@@ -31,6 +31,16 @@ class TakePrime(Frozen):
     bpm: Annotated[float, Field(ge=MIN_BPM, le=MAX_BPM)] | None = None
 
 
+class Foresee(Frozen):
+    """A prime like this will probably be taken: ``prime`` is a file of what was recorded of it until now, ``frames``
+    its length at the model's rate when it is whole. What can be encoded of it is; not answered.
+    """
+
+    kind: Literal["foresee"] = "foresee"
+    prime: PrimeRef
+    frames: Annotated[int, Field(ge=1)]
+
+
 class Generate(Frozen):
     """Make ``takes`` takes of one request (seeds ``request.seed``, ``+1``, ...).
 
@@ -196,7 +206,7 @@ class Heartbeat(Frozen):
     busy: str | None = None
 
 
-Command = Annotated[LoadModel | TakePrime | Prepare | Generate | Cancel | Quit, Field(discriminator="kind")]
+Command = Annotated[LoadModel | TakePrime | Foresee | Prepare | Generate | Cancel | Quit, Field(discriminator="kind")]
 Report = Annotated[
     Ready | Loading | PrimeReady | JobState | TakeDone | JobFailed | JobCancelled | Failed | Heartbeat,
     Field(discriminator="kind"),
