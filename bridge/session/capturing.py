@@ -22,7 +22,7 @@ from bridge.session.properties import Properties
 from bridge.session.sound import Sound
 from bridge.session.transport import MusicalTime
 from engine.errors import DiskFull, SegueError
-from engine.host.protocol import Ready
+from engine.host.protocol import Command, Foresee, Ready
 from engine.request import PrimeRef
 from engine.ring import ring_name
 
@@ -31,6 +31,8 @@ RATE = 44_100
 HELD_SECONDS = 90.0  # of the input: 16 bars at 60 bpm, and what was played since
 POLL_SECONDS = 0.005
 MOST_WAIT = 3.0
+AHEAD_SECONDS = 0.45  # before a downbeat, the engine is given what there is of the bars that end there
+NEAR_FRAMES = 44  # a millisecond: the clock knows no better where a bar ends
 
 
 class NoTempo(SegueError):
@@ -58,7 +60,8 @@ class _Span:
 
 class Capturing:
     """The input of a session. ``engine_ready`` raises NotReady unless a model is loaded; ``folder``: of takes;
-    ``bars``: how many are kept where nobody says."""
+    ``bars``: how many are kept where nobody says; ``free``: whether the engine has nothing else to do; ``send``: to it.
+    """
 
     def __init__(
         self,
@@ -72,11 +75,16 @@ class Capturing:
         engine_ready: Callable[[], Ready],
         folder: Path,
         bars: Callable[[], float],
+        free: Callable[[], bool],
+        send: Callable[[Command], None],
         tell: Callable[[str], None],
     ) -> None:
         self._setup, self._sound, self._clock, self._primes = setup, sound, clock, primes
         self._notices, self._properties, self._engine_ready = notices, properties, engine_ready
         self._folder, self._bars, self._tell = folder / FOLDER, bars, tell
+        self._free, self._send = free, send
+        self._foreseen: tuple[Fraction, tuple[int, int]] | None = None
+        self._files = 0
         self._ring: CaptureRing | None = None
         self._device = ""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,7 +93,8 @@ class Capturing:
     # -- the input ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Open the input that the session was started with, if any."""
+        """Open the input that the session was started with, if any, and look ahead in what is played."""
+        self._spawn(self._look_ahead())
         if self._setup.device is not None:
             self._spawn(self._open_at_start(self._setup.device))
 
@@ -128,6 +137,47 @@ class Capturing:
             self._ring.unlink()
             self._ring = None
 
+    # -- ahead of need ---------------------------------------------------------------------------------------------
+
+    async def _look_ahead(self) -> None:
+        """A little before every downbeat, have the engine encode what there is of the bars that end there."""
+        while True:
+            count = Fraction(self._bars()).limit_denominator(96)
+            recording = self._ring is not None and self._sound.input is not None
+            coming = self._clock.coming_span(count) if recording else None
+            if coming is None:
+                await asyncio.sleep(0.25)
+            elif coming[0] > AHEAD_SECONDS:
+                await asyncio.sleep(min(0.25, coming[0] - AHEAD_SECONDS + 0.002))
+            else:
+                await self._foresee(count, coming[1])
+                await asyncio.sleep(coming[0])
+
+    async def _foresee(self, count: Fraction, span: tuple[int, int]) -> None:
+        ring, self._foreseen = self._ring, None
+        if ring is None or not self._free():
+            return
+        try:
+            if self._engine_ready().rate != ring.rate:
+                return
+            samples = ring.read(span[0], min(span[1], ring.written))
+            self._files += 1  # (the engine may be reading the one before)
+            path = self._folder / f"coming{self._files % 2}.wav"
+            await asyncio.to_thread(_write, path, samples, ring.rate)
+            self._send(Foresee(prime=PrimeRef(path=str(path)), frames=span[1] - span[0]))
+            self._foreseen = (count, span)
+        except SegueError:
+            return  # too little was recorded, or there is no engine: nothing is lost
+
+    def _as_foreseen(self, count: Fraction, span: tuple[int, int]) -> tuple[int, int]:
+        """The span that the engine knows of, if it is the same but for what the clock learned since."""
+        known = self._foreseen
+        if known is not None and known[0] == count:
+            away = max(abs(known[1][0] - span[0]), abs(known[1][1] - span[1]))
+            if away <= NEAR_FRAMES:
+                return known[1]
+        return span
+
     # -- captures -------------------------------------------------------------------------------------------------
 
     def capture_bars(self, bars: float | None, peer: Peer, tag: str, address: str) -> None:
@@ -145,6 +195,7 @@ class Capturing:
             stop = ring.written
             length = count * self._clock.meter.bar_beats * 60 * ring.rate / Fraction(bpm)
             span = (stop - round(length), stop)
+        span = self._as_foreseen(count, span)
         self._take(ring, span, f"{float(count):g}bars_{bpm:.2f}bpm", peer, tag, address)
 
     def capture_seconds(self, seconds: float, peer: Peer, tag: str, address: str) -> None:

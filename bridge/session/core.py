@@ -161,6 +161,7 @@ class Session:
             sound=self.sound,
             aside=self._aside,
             folder=self._setup.takes,
+            send=self.engine.send,
             engine_ready=self._engine_ready,
             tell=self._tell_people,
         )

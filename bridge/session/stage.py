@@ -24,7 +24,7 @@ from bridge.session.restyling import Restyling
 from bridge.session.sound import Sound
 from bridge.session.takes import TakeBook
 from bridge.session.transport import MusicalTime
-from engine.host.protocol import Ready
+from engine.host.protocol import Command, Ready
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Stage:
         sound: Sound,
         aside: Aside,
         folder: Path,
+        send: Callable[[Command], None],
         engine_ready: Callable[[], Ready],
         tell: Callable[[str], None],
     ) -> None:
@@ -84,6 +85,8 @@ class Stage:
             engine_ready=engine_ready,
             folder=folder,
             bars=lambda: choosing.now.settings.capture_bars,
+            free=lambda: jobs.running is None,
+            send=send,
             tell=tell,
         )
         self.holding = Holding(player, time, folder)

@@ -25,14 +25,13 @@ from bridge.clock import (
     launch,
 )
 from bridge.clock.internal import checked_bpm
-from bridge.clock.launch import renewed
-from bridge.clock.link import LinkTransport
+from bridge.clock.launch import GRACE_BEATS, renewed
 from bridge.clock.selector import NONE
 from bridge.midi import ClockMessage
 from bridge.osc.peer import Peer
+from bridge.session.clocks import Follows, Link, heard, place_in_song
 from bridge.session.notices import Notices
 from bridge.session.properties import Properties
-from engine.errors import OutOfRange, SegueError
 from presets import Quantum
 
 USUAL_BPM = 120.0
@@ -41,35 +40,6 @@ LOST_PORT_NS = 1_000_000_000  # without a tick for that long, another port's clo
 TEMPO_STEP = 0.05  # bpm: smaller changes are not told
 JUMP_BEATS = Fraction(1, 2)
 LEAST_LEAD_NS = 20_000_000
-SLIP_NS = 3_000_000  # a stream that is off its line by more has lost time
-
-
-class Follows(SegueError):
-    """Something that a source decides which is not ours."""
-
-    code, slug = 409, "follows"
-
-
-class _Link:
-    """Ableton Link, joined when it is chosen and left when it is not."""
-
-    name = "link"
-
-    def __init__(self) -> None:
-        self.open: LinkTransport | None = None
-
-    def join(self, bpm: float, meter: Meter) -> None:
-        """Raises :class:`~engine.errors.NotReady` without the optional package."""
-        if self.open is None:
-            self.open = LinkTransport(bpm=bpm, meter=meter)
-
-    def leave(self) -> None:
-        if self.open is not None:
-            self.open.close()
-            self.open = None
-
-    def state(self, at_ns: int) -> State:
-        return State() if self.open is None else self.open.state(at_ns)
 
 
 class MusicalTime:
@@ -99,7 +69,7 @@ class MusicalTime:
             InternalTransport(bpm=None),
             MidiClockFollower(),
             OscTransport(),
-            _Link(),
+            Link(),
         )
         sources = (self._internal, self._midi, self._osc, self._link)
         self._selector = Selector({one.name: one for one in sources}, source)
@@ -227,7 +197,7 @@ class MusicalTime:
 
     def locate(self, beat: float) -> None:
         """The song goes to ``beat``. Raises :class:`Follows` for other clocks."""
-        self._own().locate(_place(beat), self._now())
+        self._own().locate(place_in_song(beat), self._now())
         self._foreseen, self._told_beat = None, -1
         self._moved()
         self.poke()
@@ -274,11 +244,11 @@ class MusicalTime:
 
     def output_heard(self, rate: int, frame: int, at_ns: int) -> None:
         """Frame ``frame`` of the output stream is heard at ``at_ns``."""
-        self.output = _heard(self.output, rate, frame, at_ns)
+        self.output = heard(self.output, rate, frame, at_ns)
 
     def input_heard(self, rate: int, frame: int, at_ns: int) -> None:
         """Frame ``frame`` of the input stream was recorded at ``at_ns``."""
-        self.input = _heard(self.input, rate, frame, at_ns)
+        self.input = heard(self.input, rate, frame, at_ns)
 
     def input_lost(self) -> None:
         """The input was opened anew."""
@@ -299,9 +269,22 @@ class MusicalTime:
 
     def capture_span(self, bars: Fraction) -> tuple[int, int] | None:
         """The frames of the input that hold the last whole bars; None where the source knows no bars."""
+        return self._span(bars, self._now(), GRACE_BEATS)
+
+    def coming_span(self, bars: Fraction) -> tuple[float, tuple[int, int]] | None:
+        """Seconds to the next downbeat, and the frames of the whole bars before it; None while nothing plays."""
+        now, state = self._now(), self.state
+        if not state.playing or state.timeline is None:
+            return None
+        line = state.timeline
+        downbeat = line.ns_at(line.bar_start(line.bar_at(line.beat_at(now)) + 1))
+        span = self._span(bars, round(downbeat) + 1_000_000, Fraction(0))
+        return None if span is None else (float(downbeat - now) / 1e9, span)
+
+    def _span(self, bars: Fraction, at_ns: int, grace: Fraction) -> tuple[int, int] | None:
         if self.input is None or not self.input.seen:
             return None
-        return capture_span(self._selector, self.input, bars, self._now())
+        return capture_span(self._selector, self.input, bars, at_ns, grace=grace)
 
     def renewed(self, before: Launch) -> Launch | None:
         """The same beat by what is known now; None when the song has stopped or was moved."""
@@ -396,18 +379,3 @@ class MusicalTime:
     def _moved(self) -> None:
         for call in self.on_move:
             call()
-
-
-def _heard(stream: StreamClock | None, rate: int, frame: int, at_ns: int) -> StreamClock:
-    """The clock of a stream, begun anew where the stream has lost time: what is told of it is steady otherwise."""
-    slipped = stream is not None and stream.seen and abs(stream.ns_at(frame) - at_ns) > SLIP_NS
-    if stream is None or stream.rate != rate or slipped:
-        stream = StreamClock(rate)
-    stream.update(frame, at_ns)
-    return stream
-
-
-def _place(beat: float) -> Fraction:
-    if not 0 <= beat < 1e7:
-        raise OutOfRange(f"the beat is {beat:g}; it must be a number from 0")
-    return Fraction(beat).limit_denominator(960)

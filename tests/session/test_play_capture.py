@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from bridge.session.capturing import InputSetup
 from bridge.session.controllers import MidiSetup
 from bridge.session.sound import SoundSetup
 from bridge.session.stage import StageSetup
+from bridge.supervision.engine_client import EngineSetup
+from presets import default_riff
 from tests.bridge.client import OscClient
 from tests.bridge.conftest import StartSession, wait_idle
 from tests.midi.fakes import FakeSystem, note
@@ -48,7 +51,7 @@ def client(
 
 
 def captured(takes: Path) -> np.ndarray:
-    (path,) = (takes / "captures").glob("*.wav")
+    (path,) = (takes / "captures").glob("2*.wav")
     assert sf.info(path).subtype == "FLOAT"
     return sf.read(path, dtype="float32")[0]
 
@@ -102,3 +105,50 @@ def test_no_input(start_session: StartSession) -> None:
     client.send("/segue/input/device", "no such card")
     assert client.wait("/segue/fail", "/segue/input/device")[2] == "no_device"
     client.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_how_soon_after_the_downbeat_the_prime_is_ready(
+    start_session: StartSession,
+    jack_server: JackServer,
+    feeder: Feeder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With what was played encoded ahead and without: four bars at 120, the pad a little before the downbeat."""
+    engine = EngineSetup(model="starter", options={"backend": "onnx"})
+    setup = {"stage": StageSetup(input=InputSetup("feeder")), "sound": SoundSetup(), "engine": engine}
+    running = start_session(setup=setup)
+    client = running.client()
+    wait_idle(client, timeout=120)
+    wait_until(lambda: client.ask("/segue/input/device") == ("feeder",))
+    client.send("/segue/notify", 1)
+    client.send("/segue/sync/source", "internal")
+    client.send("/segue/tempo", 120)
+    client.send("/segue/transport/start")
+    riff, _ = sf.read(default_riff(), dtype="float32", always_2d=True)
+    playing = threading.Thread(target=feeder.feed, args=(np.tile(riff[:, 0], 8)[: 50 * RATE],))
+    playing.start()
+    capturing, clock = running.session._stage.capturing, running.session._time
+    client.wait("/segue/beat", 19, timeout=20)
+    measured: dict[str, list[float]] = {"encoded ahead": [], "all at once": []}
+    for number in range(8):
+        way = list(measured)[number % 2]
+        capturing._free = lambda way=way: way == "encoded ahead"
+        client.wait("/segue/beat", 24 + 8 * number + 3, timeout=20)
+        line = clock.state.timeline
+        assert line is not None
+        downbeat = line.ns_at(24 + 8 * number + 4)
+        while time.monotonic_ns() < downbeat - 100_000_000:
+            client.listen(0.002)
+        client.send("/segue/prime/capture", 4)
+        client.wait("/segue/done", "/segue/prime/capture", timeout=20)
+        measured[way].append((time.monotonic_ns() - float(downbeat)) / 1e6)
+    playing.join()
+    with capsys.disabled():
+        for way, times in measured.items():
+            shown = ", ".join(f"{value:.0f}" for value in times)
+            print(f"\n{way}: ready {np.median(times):.0f} ms after the downbeat ({shown})", end="")
+    client.close()
+    assert np.median(measured["encoded ahead"]) < np.median(measured["all at once"])

@@ -9,9 +9,10 @@ import pytest
 from bridge.midi import ClockMessage
 from bridge.osc.endpoint import OscEndpoint
 from bridge.osc.subscribers import Subscribers
+from bridge.session.clocks import Follows
 from bridge.session.notices import Notices
 from bridge.session.properties import Properties
-from bridge.session.transport import Follows, MusicalTime
+from bridge.session.transport import MusicalTime
 from presets import Quantum
 
 SECOND = 10**9
