@@ -56,6 +56,7 @@ class JackServer:
         self.waits = True  # for its clients, instead of going on without them in real time
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -90,17 +91,23 @@ class JackServer:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
             wait = ["jack_wait", "-s", self.name, "-w", "-t", str(int(_START_SECONDS))]
             waited = subprocess.run(wait, capture_output=True, env=environment, timeout=2 * _START_SECONDS)
+        self._killed = False
         if waited.returncode or self._process.poll() is not None:
-            self.kill()
+            self._end("kill")
             raise RuntimeError(f"jackd did not start: {self._log.read_text()[-500:]}")
 
     def stop(self) -> None:
-        """End it; its clients should be gone."""
+        """End it; its clients should be gone. One that was killed is started once more for this: it would leave its
+        place among the eight servers that JACK has room for taken for ever.
+        """
+        if self._killed:
+            self.start()
         self._end("terminate")
 
     def kill(self) -> None:
         """End it at once, as if it had crashed."""
         self._end("kill")
+        self._killed = True
 
     def _end(self, how: str) -> None:
         process, self._process = self._process, None
