@@ -19,7 +19,7 @@ QUEUE_MESSAGES = 16_384  # of each port, while the interpreter is busy
 # How long is waited between two looks, by the time since the last message: a session that nobody plays should cost
 # next to nothing, and the first note after a pause may come some milliseconds late.
 _PAUSES = ((1_000_000_000, 0.001), (20_000_000_000, 0.004))
-LONGEST_PAUSE_SECONDS = 0.012
+LONGEST_PAUSE_SECONDS = 0.025
 _LATE_NS = 8_000_000  # more than a message can have waited for us: the line of arrival times begins anew
 
 

@@ -35,7 +35,7 @@ from engine.host.protocol import (
 
 log = logging.getLogger("segue.engine")
 
-WATCH_SECONDS = 0.25
+WATCH_SECONDS = 0.5
 QUIT_SECONDS = 2.0
 
 
