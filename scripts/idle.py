@@ -26,7 +26,6 @@ from served import Serve
 from sound_server import Server
 
 SETTLE_SECONDS = 8.0  # the model is warmed up and pages are given back
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 def spent(root: psutil.Process) -> dict[str, float]:
@@ -35,10 +34,8 @@ def spent(root: psutil.Process) -> dict[str, float]:
     for process in (root, *root.children(recursive=True)):
         with contextlib.suppress(psutil.Error, OSError):
             for task in Path(f"/proc/{process.pid}/task").iterdir():
-                head, _, rest = (task / "stat").read_text().rpartition(")")
-                fields = rest.split()
-                name = f"{part_of(process, root)}/{head.partition('(')[2]} {task.name}"
-                found[name] = (int(fields[11]) + int(fields[12])) / _TICK
+                name = f"{part_of(process, root)}/{(task / 'comm').read_text().strip()} {task.name}"
+                found[name] = int((task / "schedstat").read_text().split()[0]) / 1e9
     return found
 
 
