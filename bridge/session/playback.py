@@ -296,11 +296,12 @@ class Player:
         due = voice.due_ns(self._clock.output)
         left = None if due is None else due - now
         if voice.stage is Stage.WAITING:
-            if voice.may_start:
-                if voice.plan.aligned:
-                    voice.catch_up(now, self._beat_seconds(voice))
+            if voice.plan.aligned:
+                if voice.catch_up(now, self._beat_seconds(voice)):
+                    self._play(voice)
+            elif voice.may_start:
                 self._play(voice)
-            elif not voice.plan.aligned and left is not None and left < LATE_NS:
+            elif left is not None and left < LATE_NS:
                 self._put_off(voice)
         elif left is not None:
             self._keep_in_time(voice, left)

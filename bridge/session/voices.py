@@ -15,6 +15,7 @@ from engine.ring import Ring
 FADE_MS = 5.0
 HOLD = "hold"  # the name of a bar that is repeated
 ENOUGH_SECONDS = 0.06  # of an aligned voice in hand: it goes on at the pace of a running job
+FAR_BEHIND_SECONDS = 1.2
 REACTION_NS = 40_000_000  # from an order to the audio process to its sound, at most
 DRIFT_SECONDS = 0.15  # what plays behind its place by more than that has run dry meanwhile
 
@@ -124,8 +125,6 @@ class Voice:
         ring = self.ring
         if ring is None:
             return True
-        if self.plan.aligned:
-            return self.made >= min(self.frames, round(ENOUGH_SECONDS * self.rate))
         assert self.prebuffer is not None
         # (A full ring takes no more until it is played: then waiting on would be waiting for ever.)
         return self.prebuffer.may_start or self.made >= self.frames or ring.fill >= ring.capacity
@@ -147,18 +146,20 @@ class Voice:
             return None
         return due + self.late_ns
 
-    def catch_up(self, now_ns: int, beat_seconds: float) -> None:
-        """It can begin only now, later than planned: what should have been heard is left out, or, where so much has not
-        been made, what is missing of a beat, so that the beat goes on.
+    def catch_up(self, now_ns: int, beat_seconds: float) -> bool:
+        """Whether an aligned voice can begin: what should have been heard by now is left out, and more is there.
+        One that is far behind leaves out the rest of a beat only, so that the beat at least goes on.
         """
         due = self.due_ns(None)
-        if due is None or due >= now_ns + REACTION_NS:
-            return
-        self.late_ns += now_ns + REACTION_NS - due
-        late = self.late_ns / 1e9
-        if self.made - round(late * self.rate) < round(ENOUGH_SECONDS * self.rate):
+        late_ns = 0 if due is None else max(0, now_ns + REACTION_NS - due)
+        late = (self.late_ns + late_ns) / 1e9
+        if late > FAR_BEHIND_SECONDS:
             late = late % beat_seconds if beat_seconds else 0.0
-        self.skipped = min(round(late * self.rate), self.made)
+        skipped = round(late * self.rate)
+        if self.made < min(self.frames, skipped + round(ENOUGH_SECONDS * self.rate)):
+            return False
+        self.late_ns, self.skipped = self.late_ns + late_ns, skipped
+        return True
 
     def stream_frame(self, stream: StreamClock | None) -> int | None:
         """The frame of the stream at which it is to begin; None: as soon as it may."""
