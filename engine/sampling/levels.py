@@ -62,12 +62,16 @@ class LevelState:
 
     @property
     def filled(self) -> int:
-        """Codes from position 0 on that are settled without a gap."""
-        if self._filled < self.settled.size and self.settled[self._filled]:
-            behind = self.settled[self._filled :]
-            gap = int(behind.argmin())
-            self._filled = self.settled.size if behind[gap] else self._filled + gap
-        return self._filled
+        """Codes from position 0 on that are settled without a gap.
+
+        Any thread may ask while another one settles codes, so nothing is looked at twice here.
+        """
+        filled = self._filled
+        if filled < self.settled.size and self.settled[filled]:
+            gap = int(self.settled[filled:].argmin())  # of the first that is not; the first one is: 0 is none
+            filled = filled + gap if gap else self.settled.size
+            self._filled = filled
+        return filled
 
     @property
     def finished(self) -> bool:

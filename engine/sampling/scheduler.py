@@ -147,7 +147,10 @@ class Scheduler:
     def _is_turn(self, level: int) -> bool:
         """Whether the level above has begun: until then a prime that is not encoded would only keep it waiting."""
         upper = self.levels.get(level + 1)
-        return upper is None or upper.finished or upper.filled > self.plan.known[level + 1]
+        if upper is None or upper.finished:
+            return True
+        known = self.plan.known[level + 1]
+        return upper.has(known, known + 1)
 
     def _together(self, level: int) -> list[Window]:
         """The windows to begin now: the first that can be, and those that go on in step with it.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,6 +16,7 @@ from engine.errors import OutOfRange
 from engine.prior.conditioning import UpperConditioner
 from engine.prior.config import UpperConfig
 from engine.request import LevelSampling, Sampling
+from engine.sampling.levels import restore
 from engine.sampling.plan import (
     hop_tokens,
     level_windows,
@@ -163,3 +168,34 @@ def test_a_span_in_strands_begins_with_what_lies_before_it() -> None:
 def test_only_lower_levels_have_strands() -> None:
     with pytest.raises(ValidationError, match="leave its strand out"):
         Sampling(top=LevelSampling(strand=2))
+
+
+def test_what_is_filled_is_never_more_than_what_is_settled() -> None:
+    """Several threads ask while one settles codes: a gap is never passed over."""
+    state = restore(200_000, (), [(np.zeros(0, np.int64), None)])
+    state.settled[:] = False
+    wrong: list[tuple[int, int]] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            filled = state.filled
+            if not state.settled[:filled].all():
+                wrong.append((filled, int(state.settled.argmin())))
+                return
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    try:
+        for asker in askers:
+            asker.start()
+        for start in range(0, 200_000, 40):
+            state.settled[start : start + 40] = True
+        stop.set()
+        for asker in askers:
+            asker.join()
+    finally:
+        stop.set()
+        sys.setswitchinterval(before)
+    assert wrong == [] and state.filled == 200_000
