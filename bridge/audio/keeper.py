@@ -299,3 +299,9 @@ class Keeper:
         key = (wanted.device or "").casefold()
         found = [device for device in await self._looking.listed() if device.inputs]
         return any(not key or key in (device.name.casefold(), device.label.casefold()) for device in found)
+
+    async def _listed_output(self, wanted: Open) -> bool:
+        """The same of an output that was asked for by name."""
+        found = [device for device in await self._looking.listed() if device.outputs]
+        key = (wanted.device or "").casefold()
+        return bool(key) and any(key in (one.name.casefold(), one.label.casefold()) for one in found)

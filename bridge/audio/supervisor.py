@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +29,8 @@ from bridge.audio.protocol import (
     Stop,
 )
 from engine.errors import BadArguments, BadFormat, NoDevice, NoFile, NotReady, OutOfRange
+
+_AFRESH_SECONDS = 8.0  # for a fresh process to open a device
 
 
 class AudioClient(Keeper):
@@ -62,7 +65,12 @@ class AudioClient(Keeper):
             first_channel=first_channel,
             fallback=None if fallback is None else str(fallback),
         )
-        opened = await self._request_open(command)
+        try:
+            opened = await self._request_open(command)
+        except NoDevice as error:
+            if await self._listed_output(command):
+                return await self._open_afresh(command, error)
+            raise
         # When a device is lost its return is waited for: a take must not end up in a file unasked.
         again = {"append": True, "fallback": None if opened.audible else command.fallback}
         self.wanted.open = command.model_copy(update=again)
@@ -74,6 +82,19 @@ class AudioClient(Keeper):
             self.opened = opened
             self._tell(opened)
         return opened
+
+    async def _open_afresh(self, command: Open, error: NoDevice) -> Opened:
+        """Open a device that came after the process had looked: a fresh process finds it, and goes on playing."""
+        before, link = self.wanted.open, self._link
+        self.wanted.open = command.model_copy(update={"append": True, "fallback": None})
+        if link is not None:
+            self._lose(link, "another device has come, which only a fresh audio process can open")
+        if self._recovery is not None:
+            await asyncio.wait([self._recovery], timeout=_AFRESH_SECONDS)
+        if self.opened is None or self.wanted.open is None or self._recovery is not None:
+            self.wanted.open = before  # the recovery goes back to it
+            raise error
+        return self.opened
 
     async def play(self, ring: str = "", *, file: Path | None = None, **how: object) -> None:
         """Play a ring or a file; ``how`` are the fields of :class:`Play`. Again for the same label to change numbers.
