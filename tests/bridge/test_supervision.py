@@ -131,12 +131,12 @@ def test_the_engine_dies_between_two_takes(start_session: StartSession, riff: Pa
     running, client = started(start_session, riff, speed=1.0)
     client.send("/segue/param/takes", SIDE_BY_SIDE + 2)
     client.send("/segue/generate", 1.0)
-    assert [client.wait("/segue/take", number)[5] for number in range(1, SIDE_BY_SIDE + 1)][
+    assert [client.wait("/segue/take", number, timeout=40)[5] for number in range(1, SIDE_BY_SIDE + 1)][
         -1
     ] == 20 + SIDE_BY_SIDE
     os.kill(engine_pid(running), signal.SIGKILL)  # the last two are made after the others
-    assert client.wait("/segue/take", SIDE_BY_SIDE + 1, timeout=20)[5] == 21 + SIDE_BY_SIDE
-    assert client.wait("/segue/take", SIDE_BY_SIDE + 2, timeout=20)[5] == 22 + SIDE_BY_SIDE
+    assert client.wait("/segue/take", SIDE_BY_SIDE + 1, timeout=40)[5] == 21 + SIDE_BY_SIDE
+    assert client.wait("/segue/take", SIDE_BY_SIDE + 2, timeout=40)[5] == 22 + SIDE_BY_SIDE
     told = [values[2] for address, values in client.heard if address == "/segue/job"]
     assert told == sorted(told)  # progress never goes back
     client.wait("/segue/job", "J1", "done")
