@@ -57,7 +57,7 @@ def test_a_flood_while_a_take_is_played(start_session: StartSession, riff: Path)
     client.send("/segue/notify", 1)
     prime(client, riff)
     client.send("/segue/generate", 6.0)
-    client.wait("/segue/playing", "J1", "start")
+    client.wait("/segue/sounding", "J1", "start")
     packets = hostile_packets(6_000, seed=5)
     slowest = 0.0
     for index, packet in enumerate(packets):
@@ -68,7 +68,7 @@ def test_a_flood_while_a_take_is_played(start_session: StartSession, riff: Path)
             slowest = max(slowest, time.perf_counter() - began)
     assert slowest < 1.0
     client.wait("/segue/job", "J1", "done", timeout=30)
-    client.wait("/segue/playing", "J1", "end", timeout=30)
+    client.wait("/segue/sounding", "J1", "end", timeout=30)
     endpoint = running.session.endpoint
     assert endpoint.malformed > len(packets) / 4 and endpoint.received >= len(packets)
     attacker.close()
