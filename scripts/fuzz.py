@@ -167,9 +167,9 @@ class Keeper(threading.Thread):
 
     def _ask(self) -> None:
         """A take that can be heard, whatever the fuzzer has set: one bundle acts as one."""
-        self._client.send("/segue/prime/file", str(default_riff()))
         bundle = OscBundleBuilder(IMMEDIATELY)
         for address, value in (
+            ("/segue/prime/file", str(default_riff())),
             ("/segue/sync/source", "none"),
             ("/segue/param/takes", 1),
             ("/segue/param/fidelity", "draft"),

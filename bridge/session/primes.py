@@ -11,12 +11,13 @@ from bridge.osc.endpoint import Peer
 from bridge.session.notices import Notices
 from bridge.session.settings import tempo_of
 from bridge.session.takes import TakeEntry, beyond
-from engine.errors import BadFormat, NoFile, NotReady, PathNotAllowed, SegueError
+from engine.errors import BadFormat, NoFile, NotReady, PathNotAllowed, QueueFull, SegueError
 from engine.host.protocol import Command, Failed, PrimeReady, TakePrime
 from engine.request import PrimeRef
 
 ADDRESS = "/segue/prime/file"
 MOST_ATTEMPTS = 2
+MOST_PENDING = 8  # that the engine has been asked to read: a flood of them would keep jobs waiting
 
 
 @dataclass
@@ -90,6 +91,8 @@ class PrimeDesk:
 
     def take(self, ref: PrimeRef, requester: Peer, request_tag: str, address: str = ADDRESS) -> Prime:
         """Make a new prime the current one; the engine reads it when :meth:`submit` is called."""
+        if len(self._pending) >= MOST_PENDING:
+            raise QueueFull(f"{MOST_PENDING} primes are being read; wait until one of them is")
         if self.current is not None and self.current.settled.is_set():
             self._fallback = self.current
         self._count += 1

@@ -216,3 +216,11 @@ def test_wait_idle_is_not_needed_for_presence(start_session: StartSession):
     client = start_session(load_seconds=0.5).client()
     assert client.ask("/segue/test") == ("ok",)
     wait_idle(client)
+
+
+def test_only_so_many_primes_are_read_at_a_time(ready: OscClient, tmp_path: Path, riff: Path):
+    slow = riff.rename(tmp_path / "slow_riff.wav")
+    for _ in range(9):
+        ready.send("/segue/prime/file", str(slow))
+    told = ready.wait("/segue/fail", "/segue/prime/file")
+    assert told[1:] == (429, "queue_full", "8 primes are being read; wait until one of them is")
