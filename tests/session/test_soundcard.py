@@ -51,6 +51,15 @@ def test_a_device_that_is_not_there_is_refused_and_what_plays_goes_on(silent: Os
     assert (code, slug) == (404, "no_device") and "names no file" in message
 
 
+def test_of_many_wishes_for_an_output_one_is_carried_out_at_a_time(silent: OscClient):
+    for _ in range(20):
+        silent.send("/segue/audio/device", "none")
+    silent.wait("/segue/done", "/segue/audio/device")
+    _, code, slug, message = silent.wait("/segue/fail", "/segue/audio/device")
+    assert (code, slug) == (409, "busy") and "another output is being opened" in message
+    assert silent.ask("/segue/audio/device", "none", reply="/segue/done")[0] == "/segue/audio/device"
+
+
 def test_devices_are_listed_and_a_sound_server_that_comes_later_is_found(
     silent: OscClient, jack_server: JackServer
 ):

@@ -6,7 +6,7 @@ from bridge.osc.endpoint import Peer, is_loopback
 from bridge.osc.table import Call
 from bridge.session.desk import Desk
 from bridge.session.dispatch import NotLocal
-from engine.errors import SegueError
+from engine.errors import Busy, SegueError
 
 FILE = "file:"
 
@@ -16,6 +16,7 @@ class AudioHandlers:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._opening = False
 
     def devices(self, call: Call, peer: Peer) -> None:
         """What is plugged in now."""
@@ -43,6 +44,9 @@ class AudioHandlers:
         name, channel = (*call.values, 1)[:2]
         if str(name).startswith(FILE) and not is_loopback(peer):
             raise NotLocal(f"{call.entry.address} {FILE}... is for this machine only; name a device")
+        if self._opening:
+            raise Busy("another output is being opened; send it again in a second")
+        self._opening = True
         opening = desk.sound.open_output(str(name) or None, first_channel=int(channel))
 
         async def answer() -> None:
@@ -51,6 +55,8 @@ class AudioHandlers:
             except SegueError as error:
                 desk.notices.fail(peer, call.request_tag, call.entry.address, error)
                 return
+            finally:
+                self._opening = False
             values = (opened.label, opened.rate, float(opened.latency_ms))
             desk.notices.done(peer, call.request_tag, call.entry.address, *values)
 
