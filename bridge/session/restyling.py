@@ -46,7 +46,8 @@ class Restyling:
         self._player, self._jobs, self._takes, self._launching = player, jobs, takes, launching
         self._engine_ready, self._tell = engine_ready, tell
         self._job = ""  # that will be heard; empty: none
-        self._again: asyncio.TimerHandle | None = None
+        self._again: asyncio.Handle | None = None
+        self._soon = False  # as soon as all that a bundle sets is set
         player.on_begin.append(self._began)
         notices.taps.append(self._heard)
 
@@ -54,12 +55,15 @@ class Restyling:
         """Another style was chosen."""
         if self._player.current is None:
             return
+        loop = asyncio.get_running_loop()
+        if self._soon:
+            return
         if not self._job and self._again is None:
-            self._go()
+            self._again, self._soon = loop.call_soon(self._replace), True
             return
         if self._again is not None:
             self._again.cancel()
-        self._again = asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._replace)
+        self._again = loop.call_later(AGAIN_SECONDS, self._replace)
 
     def close(self) -> None:
         """Carry nothing out any more."""
@@ -68,7 +72,7 @@ class Restyling:
 
     def _replace(self) -> None:
         """The last of several wishes."""
-        self._again = None
+        self._again, self._soon = None, False
         if self._job:
             self._jobs.cancel(self._job)
             self._job = ""

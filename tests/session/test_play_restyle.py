@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message_builder import OscMessageBuilder
 
 from bridge.session.controllers import MidiSetup
 from bridge.session.stage import StageSetup
@@ -77,6 +79,29 @@ def test_many_changes_at_once_are_one(start_session: StartSession, riff: Path, t
     jobs = {v[0] for a, v in client.heard if a == "/segue/job"}
     assert len(begun) <= 1
     assert len(jobs) <= 4
+    client.close()
+
+
+def test_a_bundle_of_preset_and_length_is_one_wish(
+    start_session: StartSession, riff: Path, tmp_path: Path
+) -> None:
+    """The preset is four bars long; what is set after it in the bundle holds, also of a take that is made already."""
+    running, _ = playing(start_session, tmp_path)
+    client = running.client()
+    begin(client, riff, 6.0)
+    client.wait("/segue/take", timeout=20)
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for address, value in (
+        ("/segue/param/bpm", 240.0),
+        ("/segue/style", "last tram"),
+        ("/segue/param/bars", 7.0),
+    ):
+        builder = OscMessageBuilder(address)
+        builder.add_arg(value)
+        bundle.add_content(builder.build())
+    client.send_raw(bundle.build().dgram)
+    child = client.wait("/segue/take", timeout=20)
+    assert child[2] and child[3] == pytest.approx(7.0, abs=1e-3)  # a bar of 4/4 at 240 bpm lasts a second
     client.close()
 
 
