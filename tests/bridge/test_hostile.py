@@ -20,14 +20,14 @@ SAFE = [entry.address for entry in TABLE if entry.role is not Role.NOTICE and en
 
 
 def hostile_packets(count: int, seed: int) -> list[bytes]:
-    """Truncated, mutated and made-up packets, from a fixed seed."""
+    """Truncated, mutated and made-up packets, from a fixed seed; none that is whole steers what plays."""
     rng = random.Random(seed)
     deep = built("/segue/test")
     for _ in range(1200):
         deep = bundle(deep)
     known = [
         deep,
-        bundle(built("/segue/param/seed", ("i", 3)), bundle(built("/segue/style", ("s", "house")))),
+        bundle(built("/segue/param/seed", ("i", 3)), bundle(built("/segue/lyrics", ("s", "house")))),
         b"#bundle\0" + bytes(8) + struct.pack(">i", -4) + b"/a\0\0",
         b"/" + b"*" * 52 + b"\0\0\0,\0\0\0",
         b"/segue/style\0\0\0\0,s\0\0\xff\xfe\xfd\0",
