@@ -105,7 +105,14 @@ class Failed(Message):
     message: str
 
 
-class Playing(Message):
+class OfVoice(Message):
+    """Something that happened to a voice: its ``ring``, empty for a file, and its ``label``."""
+
+    ring: str
+    label: str = ""
+
+
+class Playing(OfVoice):
     """The first frames of a voice went to the device.
 
     It began with its own frame ``frame`` at frame ``stream_frame`` of the stream, heard at ``dac_ns``, ``late_frames``
@@ -113,52 +120,42 @@ class Playing(Message):
     """
 
     kind: Literal["playing"] = "playing"
-    ring: str
-    label: str = ""
     frame: int
     stream_frame: int = 0
     dac_ns: int = 0
     late_frames: int = 0
 
 
-class Underrun(Message):
+class Underrun(OfVoice):
     """The ring ran dry while playing; sent at most twice a second. ``count``: how often for this ring so
     far.
     """
 
     kind: Literal["underrun"] = "underrun"
-    ring: str
-    label: str = ""
     count: int
 
 
-class Finished(Message):
+class Finished(OfVoice):
     """Everything was played. ``frames``: the ring's read counter; ``underruns`` of this ring."""
 
     kind: Literal["finished"] = "finished"
-    ring: str
-    label: str = ""
     frames: int
     underruns: int
 
 
-class Stopped(Message):
+class Stopped(OfVoice):
     """Playing ended before the end, by ``Stop``, because another voice took over, or because it could not be brought
     back after a loss. ``frames``: the ring's read counter, 0 if it is not known.
     """
 
     kind: Literal["stopped"] = "stopped"
-    ring: str
-    label: str = ""
     frames: int
 
 
-class Disarmed(Message):
+class Disarmed(OfVoice):
     """An armed voice will not sound: it was taken back, or another one was armed instead."""
 
     kind: Literal["disarmed"] = "disarmed"
-    ring: str
-    label: str = ""
 
 
 class Lost(Message):

@@ -189,7 +189,7 @@ ACTIONS: tuple[Action, ...] = (
     _button("previous", 48, "the take before"),
     _button("next", 49, "the take after"),
     _button("ab", 50, "hear the prime or the take"),
-    _button("export", 51, "export the take, or send it to the DAW", "done, error"),
+    _button("export", 51, "reserved for exporting the take, which this version does not do yet"),
     Action(
         "take",
         Kind.SLOT,

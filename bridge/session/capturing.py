@@ -16,17 +16,17 @@ import numpy.typing as npt
 from bridge.audio.capture import CaptureRing, NoInput, NotYet
 from bridge.audio.reports import InputOpened, Stats
 from bridge.osc.peer import Peer
+from bridge.session.clips import FOLDER, write_clip
 from bridge.session.notices import Notices
 from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
 from bridge.session.sound import Sound
 from bridge.session.transport import MusicalTime
-from engine.errors import DiskFull, SegueError
+from engine.errors import SegueError
 from engine.host.protocol import Command, Foresee, Ready
 from engine.request import PrimeRef
 from engine.ring import ring_name
 
-FOLDER = "captures"
 RATE = 44_100
 HELD_SECONDS = 90.0  # of the input: 16 bars at 60 bpm, and what was played since
 POLL_SECONDS = 0.005
@@ -93,8 +93,7 @@ class Capturing:
     # -- the input ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Open the input that the session was started with, if any, and look ahead in what is played."""
-        self._spawn(self._look_ahead())
+        """Open the input that the session was started with, if any."""
         if self._setup.device is not None:
             self._spawn(self._open_at_start(self._setup.device))
 
@@ -112,6 +111,7 @@ class Capturing:
         else:
             if self._ring is None:
                 self._ring = CaptureRing.create(ring_name("input"), HELD_SECONDS, RATE)
+                self._spawn(self._look_ahead())
             opened = await self._sound.open_input(
                 device, capture=self._ring.name, everywhere=self._setup.everywhere
             )
@@ -163,7 +163,7 @@ class Capturing:
             samples = ring.read(span[0], min(span[1], ring.written))
             self._files += 1  # (the engine may be reading the one before)
             path = self._folder / f"coming{self._files % 2}.wav"
-            await asyncio.to_thread(_write, path, samples, ring.rate)
+            await asyncio.to_thread(write_clip, path, samples, ring.rate)
             self._send(Foresee(prime=PrimeRef(path=str(path)), frames=span[1] - span[0]))
             self._foreseen = (count, span)
         except SegueError:
@@ -227,7 +227,7 @@ class Capturing:
         try:
             samples = await _whole(ring, span)
             path = self._folder / span.name
-            await asyncio.to_thread(_write, path, samples, ring.rate)
+            await asyncio.to_thread(write_clip, path, samples, ring.rate)
             prime = self._primes.take(PrimeRef(path=str(path)), peer, tag, address)
             self._primes.submit(prime)
         except SegueError as error:
@@ -251,15 +251,3 @@ async def _whole(ring: CaptureRing, span: _Span) -> npt.NDArray[np.float32]:
             if time.monotonic() > end:
                 raise
         await asyncio.sleep(POLL_SECONDS)
-
-
-def _write(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:
-    import soundfile
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(part, samples, rate, subtype="FLOAT", format="WAV")
-        part.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise DiskFull(f"{path} cannot be written ({error}); make room, or choose another --takes") from error

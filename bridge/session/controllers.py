@@ -166,8 +166,6 @@ class Controllers:
             self._midi.light("capture", Light.DONE if values[0] else Light.READY)
         elif address == "/segue/prime/capturing":
             self._midi.light("capture", Light.RUNNING if values[0] else Light.READY)
-        elif address == "/segue/exported":
-            self._midi.light("export", Light.DONE)
         elif address.startswith("/segue/take"):
             self._show_take(address, values)
         elif address == "/segue/sounding":

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bridge.session.clips import FOLDER, write_clip
 from bridge.session.playback import Player
 from bridge.session.transport import USUAL_BPM, MusicalTime
 from bridge.session.voices import HOLD, Plan, Voice
-from engine.errors import NoTake, NotReady, SegueError
+from engine.errors import NoTake, NotReady
 from engine.ring import Ring
 
-FOLDER = "captures"
 FILE = "hold.wav"
 REACTION_SECONDS = 0.1  # a bar whose end is nearer is not held any more, but the next one is
 POLL_SECONDS = 0.01
@@ -81,7 +81,7 @@ class Holding:
     async def _begin(self, voice: Voice, start: int, stop: int, begin_ns: int) -> None:
         samples = await self._bar(voice, start, stop, begin_ns)
         path = self._folder / FILE
-        await asyncio.to_thread(_write, path, samples, voice.rate)
+        await asyncio.to_thread(write_clip, path, samples, voice.rate)
         if self._player.current is not voice:
             raise NotReady("what was to be held has ended; press again")
         self._player.keep(voice.label)
@@ -117,13 +117,3 @@ def _read(path: str, start: int, stop: int) -> npt.NDArray[np.float32]:
 
     samples, _ = soundfile.read(path, frames=stop - start, start=start, dtype="float32", always_2d=True)
     return np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
-
-
-def _write(path: Path, samples: npt.NDArray[np.float32], rate: int) -> None:
-    import soundfile
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, samples, rate, subtype="FLOAT", format="WAV")
-    except (OSError, RuntimeError) as error:
-        raise SegueError(f"{path} cannot be written ({error}); make room") from error

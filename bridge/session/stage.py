@@ -119,11 +119,9 @@ class Stage:
 
 def _bpm_of(ident: str, jobs: JobBook, takes: TakeBook) -> float:
     """The tempo of what is played under that name: a take by its number, or a job; 0 where none is known."""
-    request = None
-    if ident.isdigit():
-        request = takes.find(ident).request
-    elif jobs.running is not None and jobs.running.id == ident:
+    if jobs.running is not None and jobs.running.id == ident:
         request = jobs.running.request
-    elif (take := takes.of_job(ident)) is not None:
-        request = take.request
+    else:  # (a take may be deleted while it plays)
+        take = takes.numbered(int(ident)) if ident.isdigit() else takes.of_job(ident)
+        request = None if take is None else take.request
     return float(request.bpm or 0.0) if request is not None else 0.0

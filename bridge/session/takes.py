@@ -179,6 +179,10 @@ class TakeBook:
         first, last = (self._takes[number].name for number in (min(self._takes), max(self._takes)))
         return f"the takes are {first} to {last}" if first != last else f"the only take is {first}"
 
+    def numbered(self, number: int) -> TakeEntry | None:
+        """The take of this number, unless it was deleted."""
+        return self._takes.get(number)
+
     def of_job(self, job: str, index: int = 0) -> TakeEntry | None:
         """Take ``index``, from 0, of a job of this session, if it is there."""
         made = (entry for entry in self._takes.values() if (entry.job, entry.index) == (job, index))
