@@ -101,6 +101,12 @@ class NoTake(SegueError):
     code, slug = 404, "no_take"
 
 
+class BadTarget(SegueError):
+    """A form of export that there is not; the message offers the nearest."""
+
+    code, slug = 400, "bad_target"
+
+
 class NoCodes(SegueError):
     """A take that holds no codes to make finer."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -100,6 +100,20 @@ class Pulse(Frozen):
         if key is not None and key not in KEYS:
             raise ValueError(f"'{key}' is no key; write a note and a mode, such as 'C major' or 'F# minor'")
         return key
+
+
+class Place(Frozen):
+    """Where on the DAW's time line the first sample of a continuation lies: ``beat`` quarter notes of the request's
+    tempo after the beginning of the song, or ``seconds`` after it. It changes nothing of what is made."""
+
+    beat: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
+    seconds: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Place:
+        if (self.beat is None) == (self.seconds is None):
+            raise ValueError("a place is given as a beat or in seconds; give one of the two")
+        return self
 
 
 class TimedText(Frozen):
@@ -210,6 +224,8 @@ class Request(Frozen):
     ``style_changes``, in order of time, replace ``style`` one after the other. ``lyrics`` are spread evenly over
     the song; ``lyric_times`` says instead when each line or word begins (give one of the two).
 
+    ``meter``: the time signature, such as (6, 8); ``place``: where on the time line it lies, where that is known.
+
     ``mode`` says what it starts from: ``prime`` when primed, else the takes in ``parents`` (one, or a chain of
     them to upsample), or nothing. ``span``: what is sampled again in infill. Requests of schema 1 had no mode
     and were all primed.
@@ -228,6 +244,8 @@ class Request(Frozen):
     frames: Annotated[int, Field(ge=1)]
     bpm: Annotated[float, Field(ge=MIN_BPM, le=MAX_BPM)] | None = None
     bars: Annotated[float, Field(gt=0.0)] | None = None
+    meter: tuple[Annotated[int, Field(ge=1, le=64)], Literal[1, 2, 4, 8, 16, 32]] = (4, 4)
+    place: Place | None = None
     song: SongPosition | None = None
     pulse: Pulse | None = None
     sampling: Sampling = Sampling()
@@ -285,7 +303,16 @@ class Request(Frozen):
         return self
 
 
-def frames_of_bars(bars: float, bpm: float, rate: int, beats_per_bar: int = 4) -> int:
+def frames_of_bars(bars: float, bpm: float, rate: int, beats_per_bar: int | Fraction = 4) -> int:
     """Length of ``bars`` in samples, from exact fractions (DESIGN.md §4.5); ``bpm`` beats a minute, ``rate`` Hz."""
-    beats = Fraction(bars).limit_denominator(1 << 16) * beats_per_bar
-    return round(beats * 60 * rate / Fraction(bpm).limit_denominator(1 << 20))
+    return frames_of_beats(Fraction(bars).limit_denominator(1 << 16) * beats_per_bar, bpm, rate)
+
+
+def frames_of_beats(beats: Fraction, bpm: float, rate: int) -> int:
+    """Length of ``beats`` quarter notes in samples, rounded once."""
+    return round(beats * 60 * rate / exact_bpm(bpm))
+
+
+def exact_bpm(bpm: float) -> Fraction:
+    """A tempo as the fraction that all lengths are computed with."""
+    return Fraction(bpm).limit_denominator(1 << 20)

@@ -1,4 +1,4 @@
-"""``segue export``: models for other runtimes."""
+"""``segue export``: takes for DAWs, models for other runtimes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from export.tracks.cli import take
+
 
 @click.group()
 def export() -> None:
     """Write models and takes for other programs."""
+
+
+export.add_command(take)
 
 
 @export.command()

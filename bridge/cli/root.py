@@ -40,7 +40,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "corpus": LazyCommand("engine.corpus.cli:corpus", "Make and look at the training corpus."),
     "eval": LazyCommand("engine.evaluation.cli:evaluate", "Measure a model: codec, priors, continuations."),
     "seams": LazyCommand("engine.evaluation.seams_cli:seams", "Compare ways of sampling windows in lanes."),
-    "export": LazyCommand("export.cli:export", "Write a model for another runtime."),
+    "export": LazyCommand("export.cli:export", "Write takes for a DAW, or a model for another runtime."),
     "models": LazyCommand("engine.store.cli:models", "Import released weights; list and check models."),
     "bench": LazyCommand("export.bench.cli:bench", "Measure how fast a model runs here."),
     "presets": LazyCommand("bridge.cli.presets:presets", "List, show, make and check presets."),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from engine.errors import DiskFull, NoFile, PathNotAllowed
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -67,3 +69,45 @@ def write_durably(path: Path, data: bytes | memoryview) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def write_new(folder: Path, names: Iterable[str], data: bytes | memoryview) -> Path:
+    """Writes a file that replaces no other, under the first of ``names`` that is free; returns its path.
+
+    A file that holds exactly this already is left as it is, and returned. All or nothing, as :func:`write_durably`;
+    also where several processes do it at once.
+    """
+    temporary = folder / f".{os.getpid()}.{secrets.token_hex(4)}.part"
+    with writing(temporary):
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            for name in names:
+                path = folder / name
+                if _placed(temporary, path):
+                    sync_folder(folder)
+                    return path
+                if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+                    return path
+        finally:
+            temporary.unlink(missing_ok=True)
+    raise FileExistsError(f"every name is taken in '{folder}'")
+
+
+def _placed(temporary: Path, path: Path) -> bool:
+    """Whether the file has this name now; False where something else has it."""
+    try:
+        os.link(temporary, path)  # the one way to rename that never replaces
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if (
+            path.exists()
+        ):  # (exFAT, some network folders: nobody else names files like this at the same moment)
+            return False
+        os.rename(temporary, path)
+    return True

@@ -206,7 +206,9 @@ class Heartbeat(Frozen):
     busy: str | None = None
 
 
-Command = Annotated[LoadModel | TakePrime | Foresee | Prepare | Generate | Cancel | Quit, Field(discriminator="kind")]
+Command = Annotated[
+    LoadModel | TakePrime | Foresee | Prepare | Generate | Cancel | Quit, Field(discriminator="kind")
+]
 Report = Annotated[
     Ready | Loading | PrimeReady | JobState | TakeDone | JobFailed | JobCancelled | Failed | Heartbeat,
     Field(discriminator="kind"),

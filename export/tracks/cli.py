@@ -1,0 +1,97 @@
+"""``segue export take``: takes as files that DAWs understand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from engine.folders import default_takes
+from export.tracks.targets import TARGETS, USUAL, find_target
+
+EXPORTS = "exports"  # in the takes folder
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option(
+    "--to", "target", default=USUAL, show_default=True, help=f"What to write: {', '.join(TARGETS)}."
+)
+@click.option(
+    "--bits", type=click.Choice(["16", "24", "float32"]), default=None, help="Of a sample. [default: 24]"
+)
+@click.option(
+    "--rate", type=click.Choice(["44100", "48000"]), default=None, help="In Hz. [default: the model's]"
+)
+@click.option("--loop", is_flag=True, help="Make the end meet the beginning.")
+@click.option("--full", is_flag=True, help="Put the prime in front.")
+@click.option(
+    "--loudness",
+    default="prime",
+    show_default=True,
+    help="As loud as the prime, as it was made (made), or an integrated loudness in LUFS such as -14.",
+)
+@click.option("--no-dither", is_flag=True, help="Round to 16 bits without dither.")
+@click.option("--takes", type=click.Path(path_type=Path), default=None, help="Takes folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder to write to. [default: exports in the takes folder]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def take(
+    ids: tuple[str, ...],
+    target: str,
+    takes: Path | None,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Export takes for a DAW. ID is a take's name, number, folder or path."""
+    found = find_target(target)
+    from engine.audio.durable import writing
+    from export.tracks.finding import find_take
+
+    root = (takes or default_takes()).expanduser().resolve()
+    wishes = _wishes(found.sets, **options)
+    wanted = [find_take(one, root) for one in ids]
+    folder = (out or root / EXPORTS).expanduser().resolve()
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths: list[Path] = []
+    with Progress(
+        console=Console(stderr=True), disable=as_json or len(wanted) < 2, transient=True
+    ) as progress:
+        progress.add_task(f"exporting {len(wanted)} takes", total=None)
+        paths += found.load()(wanted, wishes, folder)
+    if as_json:
+        click.echo(json.dumps({"target": target, "paths": [str(path) for path in paths]}, indent=2))
+        return
+    for path in paths:
+        click.echo(str(path))
+
+
+def _wishes(
+    sets: dict[str, Any],
+    *,
+    bits: str | None,
+    rate: str | None,
+    loop: bool,
+    full: bool,
+    loudness: str,
+    no_dither: bool,
+) -> Any:
+    from export.tracks.wishes import TrackWishes
+
+    said: dict[str, Any] = {"loop": loop, "full": full, "dither": not no_dither}
+    if bits is not None:
+        said["bits"] = bits if bits == "float32" else int(bits)
+    if rate is not None:
+        said["rate"] = int(rate)
+    said["loudness"] = loudness if loudness in ("prime", "made") else float(loudness)
+    return TrackWishes.model_validate(said | sets)
