@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from engine.errors import DiskFull, NoFile, PathNotAllowed
 
@@ -16,21 +17,21 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+RESUMED = "choose another takes folder, and the take can be resumed"
+
+
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, room: str = RESUMED) -> Iterator[None]:
     """Turns what the operating system says while ``path`` is written into errors that a user can act on.
 
-    Raises :class:`DiskFull`, :class:`PathNotAllowed` (no right to write there) or :class:`NoFile` (its folder
-    is missing or is a file).
+    ``room``: what helps against a full disk, besides freeing some space. Raises :class:`DiskFull`,
+    :class:`PathNotAllowed` (no right to write there) or :class:`NoFile` (its folder is missing or is a file).
     """
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise DiskFull(
-                f"there is no room to write '{path}'; free some space or choose another takes folder, "
-                "and the take can be resumed"
-            ) from error
+            raise DiskFull(f"there is no room to write '{path}'; free some space or {room}") from error
         if error.errno in _FORBIDDEN:
             raise PathNotAllowed(
                 f"'{path}' may not be written; choose a folder that you may write to"
@@ -51,17 +52,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_durably(path: Path, data: bytes | memoryview) -> None:
-    """Writes ``data`` so that ``path`` holds either its old content or all of the new, whatever happens.
+@contextlib.contextmanager
+def replacing(path: Path, room: str = RESUMED) -> Iterator[BinaryIO]:
+    """A file to write to, which becomes ``path`` when the block ends: all of it, or the old content stays.
 
     A temporary file in the same folder, fsync, rename, fsync of the folder. Raises as :func:`writing` does;
     the temporary file is gone then.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with writing(path):
+    with writing(path, room):
         try:
             with open(temporary, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -69,6 +71,12 @@ def write_durably(path: Path, data: bytes | memoryview) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def write_durably(path: Path, data: bytes | memoryview) -> None:
+    """Writes ``data`` as :func:`replacing` does."""
+    with replacing(path) as file:
+        file.write(data)
 
 
 def write_new(folder: Path, names: Iterable[str], data: bytes | memoryview) -> Path:
@@ -86,7 +94,7 @@ def write_new(folder: Path, names: Iterable[str], data: bytes | memoryview) -> P
                 os.fsync(file.fileno())
             for name in names:
                 path = folder / name
-                if _placed(temporary, path):
+                if placed(temporary, path):
                     sync_folder(folder)
                     return path
                 if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
@@ -96,8 +104,8 @@ def write_new(folder: Path, names: Iterable[str], data: bytes | memoryview) -> P
     raise FileExistsError(f"every name is taken in '{folder}'")
 
 
-def _placed(temporary: Path, path: Path) -> bool:
-    """Whether the file has this name now; False where something else has it."""
+def placed(temporary: Path, path: Path) -> bool:
+    """Gives a file a name that nothing has: whether it has it now; False where something else has it."""
     try:
         os.link(temporary, path)  # the one way to rename that never replaces
     except FileExistsError:
@@ -105,9 +113,7 @@ def _placed(temporary: Path, path: Path) -> bool:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        if (
-            path.exists()
-        ):  # (exFAT, some network folders: nobody else names files like this at the same moment)
+        if path.exists():  # (exFAT, some network folders: nobody else names files like this at the same moment)
             return False
         os.rename(temporary, path)
     return True
