@@ -113,7 +113,9 @@ def placed(temporary: Path, path: Path) -> bool:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        if path.exists():  # (exFAT, some network folders: nobody else names files like this at the same moment)
+        if (
+            path.exists()
+        ):  # (exFAT, some network folders: nobody else names files like this at the same moment)
             return False
         os.rename(temporary, path)
     return True

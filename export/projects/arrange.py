@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from engine.errors import NoTake
-from engine.request import Mode
+from engine.request import Mode, exact_bpm
 from engine.take import Take
 from engine.take.take import PRIME
 from export.projects.lineage import Node, grow, require_audio
@@ -23,10 +23,10 @@ from export.projects.sheet import (
     Sound,
     TempoChange,
     beats_of,
-    exact_bpm,
 )
 from export.projects.sounds import Sounds, shown
 from export.projects.wording import recipe, style_name
+from export.tracks.timing import stated_place, tempo_of
 
 PRIME_COLOR = "#7d8ca3"
 COLORS = (
@@ -44,41 +44,43 @@ COLORS = (
 _LOOSE = Fraction(1, 100)  # seconds by which a file of whole bars may miss them
 
 
-def sheet_of(takes: Sequence[Take], title: str, sounds: Sounds, signature: Signature | None = None) -> Sheet:
+def sheet_of(takes: Sequence[Take], title: str, sounds: Sounds) -> Sheet:
     """Everything that ``takes`` are, laid out on one time line; primes one after the other, each in its own tempo.
 
-    ``sounds``: what their audio is called in the project. Raises NoTake for no takes, NoFile for one without audio.
+    Where all have the same tempo, those whose place in the song is known lie there. ``sounds``: what their audio is
+    called in the project. Raises NoTake for no takes, NoFile for one without audio.
     """
     if not takes:
         raise NoTake("there is no take to export; keep or name at least one")
     for take in takes:
         require_audio(take)
-    signature = signature or Signature()
     nodes = grow(takes)
     colors = {id(node): node.marks.color or COLORS[number % len(COLORS)] for number, node in enumerate(nodes)}
     tempo: list[TempoChange] = []
-    sections: list[Section] = []
-    markers: list[Marker] = []
-    notes: list[str] = []
+    layouts: list[_Layout] = []
     end = Fraction(0)
-    for family in _families(nodes):
-        start = _next_bar(end, signature) if sections else Fraction(0)
-        bpm = family.bpm or (tempo[-1].bpm if tempo else DEFAULT_BPM)
-        if not tempo or tempo[-1].bpm != bpm:
-            tempo.append(TempoChange(start, bpm))
-        layout = _Layout(family, start, bpm, signature, sounds, colors)
-        section = layout.section()
-        sections.append(section)
-        markers += layout.markers(section)
-        notes += layout.notes
-        end = section.end
-    rate = nodes[0].take.info.head.rate
-    return Sheet(title, rate, tuple(tempo), signature, tuple(markers), tuple(sections), tuple(notes))
+    for family, seam in _in_order(_families(nodes)):
+        start = _next_bar(end, tempo[-1]) if layouts and seam is None else Fraction(0)
+        change = family.change(start, tempo[-1] if tempo else TempoChange(start, DEFAULT_BPM))
+        if not tempo or (tempo[-1].bpm, tempo[-1].signature) != (change.bpm, change.signature):
+            tempo.append(change)
+        layout = _Layout(family, start, change, sounds, colors, seam)
+        layouts.append(layout)
+        end = max(end, layout.section.end)
+    return Sheet(
+        title,
+        nodes[0].take.info.head.rate,
+        tuple(tempo),
+        tuple(marker for layout in layouts for marker in layout.markers()),
+        tuple(layout.section for layout in layouts),
+        tuple(note for layout in layouts for note in layout.notes),
+    )
 
 
-def _next_bar(end: Fraction, signature: Signature) -> Fraction:
+def _next_bar(end: Fraction, tempo: TempoChange) -> Fraction:
     """A bar line with an empty bar before it."""
-    return (math.ceil(end / signature.beats) + 1) * signature.beats
+    bar = tempo.signature.beats
+    return tempo.at + (math.ceil((end - tempo.at) / bar) + 1) * bar
 
 
 @dataclass
@@ -88,9 +90,25 @@ class _Family:
     nodes: list[Node] = field(default_factory=list)
 
     @property
-    def bpm(self) -> Fraction | None:
-        """The tempo of the first take that has one."""
-        return next((bpm for node in self.nodes if (bpm := _bpm(node))), None)
+    def tempo(self) -> tuple[Fraction, Signature] | None:
+        """That of the first take that has one."""
+        told = (tempo_of(node.take.info.head) for node in self.nodes)
+        tempo = next((tempo for tempo in told if tempo), None)
+        return tempo and (exact_bpm(tempo.bpm), Signature(tempo.numerator, tempo.denominator))
+
+    def change(self, start: Fraction, before: TempoChange) -> TempoChange:
+        """Its tempo from ``start`` on, or that of what was before."""
+        return TempoChange(start, *(self.tempo or (before.bpm, before.signature)))
+
+    @property
+    def seam(self) -> Fraction | None:
+        """The beat of the song at which somebody said that it goes on from its prime."""
+        for node in self.nodes:
+            head = node.take.info.head
+            seconds = None if node.after or self.tempo is None else stated_place(head.request, tempo_of(head))
+            if seconds is not None and self.tempo is not None:
+                return seconds * self.tempo[0] / 60
+        return None
 
 
 def _families(nodes: Sequence[Node]) -> list[_Family]:
@@ -105,9 +123,16 @@ def _families(nodes: Sequence[Node]) -> list[_Family]:
     return list(families.values())
 
 
+def _in_order(families: Sequence[_Family]) -> list[tuple[_Family, Fraction | None]]:
+    """Those with a place in the song, in its order; then the others, in the order in which they were made."""
+    one_tempo = len({family.tempo for family in families if family.tempo}) <= 1
+    seams = [(family, family.seam if one_tempo else None) for family in families]
+    return sorted(seams, key=lambda pair: (pair[1] is None, pair[1] or 0))
+
+
 def _bpm(node: Node) -> Fraction | None:
-    bpm = node.take.info.head.request.bpm
-    return None if bpm is None else exact_bpm(bpm)
+    tempo = tempo_of(node.take.info.head)
+    return None if tempo is None else exact_bpm(tempo.bpm)
 
 
 class _Layout:
@@ -117,20 +142,21 @@ class _Layout:
         self,
         family: _Family,
         start: Fraction,
-        bpm: Fraction,
-        signature: Signature,
+        tempo: TempoChange,
         sounds: Sounds,
         colors: dict[int, str],
+        seam: Fraction | None,
     ) -> None:
-        self._family, self._start, self._bpm = family, start, bpm
-        self._bar, self._sounds, self._colors = signature.beats, sounds, colors
+        self._family, self._start, self._bpm = family, start, tempo.bpm
+        self._bar, self._sounds, self._colors = tempo.signature.beats, sounds, colors
         self._places: dict[int, Fraction] = {}
         self._slots: dict[tuple[int, Fraction], list[Node]] = {}
         self.notes: list[str] = []
         self._origin = family.nodes[0].origin
-        self._seam = self._aligned()
+        self._seam = self._aligned() if seam is None else seam
+        self.section = self._section()
 
-    def section(self) -> Section:
+    def _section(self) -> Section:
         """The prime, and a slot for every place where takes go on."""
         for node in self._family.nodes:
             after = 0 if node.after is None else id(node.after)
@@ -164,7 +190,7 @@ class _Layout:
     def _aligned(self) -> Fraction:
         """The beat of the seam: such that a bar begins where one is known to begin, and the prime fits before it."""
         length, bar = self._prime_beats(), self._bar
-        if self._family.bpm is None or not length:
+        if self._family.tempo is None or not length:
             return self._start + length
         loose = _LOOSE * self._bpm / 60
         bars = math.ceil((length + self._downbeat(length) - loose) / bar)
@@ -203,7 +229,7 @@ class _Layout:
     def _prime_clip(self, name: str, sound: Sound) -> Clip:
         bpm, length = _bpm(self._origin), self._prime_beats()
         start, offset = self._seam - length, 0
-        if start < self._start:  # a few milliseconds more than its bars
+        if start < self._start:  # by a few milliseconds more than its bars, or because the song begins later
             offset = math.ceil((self._start - start) * 60 / (bpm or self._bpm) * sound.rate)
             start += Fraction(offset, sound.rate) * (bpm or self._bpm) / 60
         note = f"the prime, {sound.frames / sound.rate:.2f} s"
@@ -248,8 +274,9 @@ class _Layout:
 
     # -- markers ------------------------------------------------------------------------------------------------------
 
-    def markers(self, section: Section) -> list[Marker]:
+    def markers(self) -> list[Marker]:
         """The section as a region, every seam, and every change of style that is heard."""
+        section = self.section
         told = [Marker(section.start, section.name, PRIME_COLOR, section.end)]
         nodes = {self._places_key(node): node for node in self._family.nodes}
         for slot in section.slots:

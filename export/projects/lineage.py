@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,11 +32,17 @@ class Node:
     instead: Node | None = None
     children: list[Node] = field(default_factory=list)
 
+    def before(self) -> Iterator[Node]:
+        """What it goes on from or was made of, up to the first."""
+        step = self.after or self.instead
+        while step is not None:
+            yield step
+            step = step.after or step.instead
+
     @property
     def origin(self) -> Node:
         """The first take of its family, which goes on from a prime or from nothing."""
-        before = self.after or self.instead
-        return before.origin if before else self
+        return next(reversed([self, *self.before()]))
 
     @property
     def rating(self) -> int:
@@ -94,6 +100,8 @@ def _link(nodes: dict[Path, Node], node: Node, below: list[Node]) -> None:
     if parent is None or parent is node or parent in below:
         return
     _link(nodes, parent, [*below, node])
+    if node in parent.before():
+        return  # they claim to go on from each other
     if request.mode is Mode.CONTINUE:
         held = parent.take.info.frames
         node.after, node.used = parent, held if reference.frames is None else min(reference.frames, held)

@@ -15,10 +15,13 @@ MICROSECONDS = 60_000_000
 def tempo_file(sheet: Sheet) -> bytes:
     """The file. A tempo is held in whole microseconds per quarter note, as MIDI has it: off by 1 in 10^6 at most."""
     events = [(0, MetaMessage("track_name", name=sheet.title))]
+    signature = None
     for change in sheet.tempo:
-        at, signature = round(change.at * TICKS), change.signature
-        bars = {"numerator": signature.numerator, "denominator": signature.denominator}
-        events.append((at, MetaMessage("time_signature", **bars)))
+        at = round(change.at * TICKS)
+        if change.signature != signature:
+            signature = change.signature
+            bars = {"numerator": signature.numerator, "denominator": signature.denominator}
+            events.append((at, MetaMessage("time_signature", **bars)))
         events.append((at, MetaMessage("set_tempo", tempo=round(MICROSECONDS / change.bpm))))
     for marker in sheet.markers:
         events.append((round(marker.at * TICKS), MetaMessage("marker", text=marker.name)))

@@ -20,7 +20,9 @@ def schema(name: str):
     for place in places:
         if (place / name).is_file():
             return etree.XMLSchema(file=str(place / name))
-    pytest.skip(f"needs {name} of DAWproject (MIT) in {BESIDE} beside the repository, or where SEGUE_SHARED says")
+    pytest.skip(
+        f"needs {name} of DAWproject (MIT) in {BESIDE} beside the repository, or where SEGUE_SHARED says"
+    )
 
 
 def problems(name: str, text: bytes) -> list[str]:

@@ -121,9 +121,7 @@ def test_tempo_signature_and_markers(sheet: Sheet):
         (0, 124),
         (52, 90.5),
     ]
-    markers = [
-        (float(m.get("time")), m.get("name")) for m in project.iterfind("Arrangement/Markers/Marker")
-    ]
+    markers = [(float(m.get("time")), m.get("name")) for m in project.iterfind("Arrangement/Markers/Marker")]
     assert markers == [
         (0, "my riff_120bpm"),
         (16, f"A01 | {HOSTILE}"),

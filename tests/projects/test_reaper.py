@@ -46,9 +46,7 @@ def takes_of(item: Any) -> list[tuple[bool, str, float, float, str]]:
             told[-1]["file"] = field(child, "FILE")[0]
         elif head in ("NAME", "SOFFS", "PLAYRATE"):
             told[-1][head] = child[1]
-    return [
-        (t["selected"], t["NAME"], float(t["SOFFS"]), float(t["PLAYRATE"]), t["file"]) for t in told
-    ]
+    return [(t["selected"], t["NAME"], float(t["SOFFS"]), float(t["PLAYRATE"]), t["file"]) for t in told]
 
 
 def items_of(track: Any) -> list[tuple[float, float, str, list[Any]]]:
