@@ -172,8 +172,8 @@ class RtMidi:
 
     def open_input(self, name: str, receive: Receive, virtual: bool = False) -> InputPort:
         port = self._client("MidiIn", CLIENT, queue_size_limit=QUEUE_MESSAGES)
-        # Clock counts; system exclusive and active sensing do not.
-        port.ignore_types(sysex=True, timing=False, active_sense=True)
+        # (All of it, whatever is of use: the time since a message that rtmidi leaves out is told nobody.)
+        port.ignore_types(sysex=False, timing=False, active_sense=False)
         opened = self._opened(port, name, virtual, VIRTUAL_IN)
         self._reader.add(Queue(port, receive))
         return opened

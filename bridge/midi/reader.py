@@ -20,36 +20,54 @@ QUEUE_MESSAGES = 16_384  # of each port, while the interpreter is busy
 # next to nothing, and the first note after a pause may come some milliseconds late.
 _PAUSES = ((1_000_000_000, 0.001), (20_000_000_000, 0.004))
 LONGEST_PAUSE_SECONDS = 0.025
-_LATE_NS = 8_000_000  # more than a message can have waited for us: the line of arrival times begins anew
+_LOST_NS = (
+    2_000_000_000  # nothing waits so long for us: distances have been lost, the line of arrivals begins anew
+)
+_WINDOW = 64  # messages of which one at least is seen at once: if all seem late, the line is early
+_AT_ONCE_NS = 1_500_000  # a message is seen as soon as that where nothing holds the reader up
+_ACTIVE_SENSING = 0xFE
 
 
 class Queue:
     """One input port of rtmidi, and when its messages arrived.
 
-    rtmidi tells how long after the one before a message came, and we know when we saw it: the time on the line of
-    those distances can only be moved earlier, for nothing arrives after it was seen.
+    rtmidi tells how long after the one before a message came, and we know when we saw it: the line of those distances
+    is moved earlier when it says that a message came after it was seen, and later when none of the last ones was seen
+    soon after it is said to have come. How long a busy machine keeps us from looking changes nothing.
     """
 
     def __init__(self, port: Any, receive: Callable[[bytes, int], None]) -> None:
         self.port = port
         self.receive = receive
-        self._arrived_ns = 0
+        self._arrived_ns = -_LOST_NS
+        self._least_late_ns = _LOST_NS
+        self._seen = 0
 
     def arrival(self, distance: float, seen_ns: int) -> int:
         """When a message arrived, in nanoseconds, that came ``distance`` seconds after the one before."""
-        on_line = self._arrived_ns + round(distance * 1e9)
-        self._arrived_ns = on_line if seen_ns - _LATE_NS < on_line <= seen_ns else seen_ns
+        self._arrived_ns += round(distance * 1e9)
+        late = seen_ns - self._arrived_ns
+        if not 0 <= late < _LOST_NS:  # impossible, or the first one
+            self._arrived_ns, late = seen_ns, 0
+        self._seen += 1
+        self._least_late_ns = min(self._least_late_ns, late)
+        if self._seen == _WINDOW:
+            if self._least_late_ns > _AT_ONCE_NS:
+                self._arrived_ns += self._least_late_ns
+            self._least_late_ns, self._seen = _LOST_NS, 0
         return self._arrived_ns
 
     def read(self) -> bool:
-        """Hand over everything that waits; whether there was anything."""
-        found = self.port.get_message()
-        if found is None:
-            return False
+        """Hand over everything that waits; whether there was anything but active sensing."""
+        found, told = self.port.get_message(), False
         while found is not None:
-            self.receive(bytes(found[0]), self.arrival(found[1], time.monotonic_ns()))
+            data, distance = found
+            at_ns = self.arrival(distance, time.monotonic_ns())
+            if not data or data[0] != _ACTIVE_SENSING:
+                told = True
+                self.receive(bytes(data), at_ns)
             found = self.port.get_message()
-        return True
+        return told
 
 
 class Reader:
