@@ -22,8 +22,10 @@ AGREEING = 12  # of them must be off to that side: a few late events are no chan
 FEWEST = 6  # events that a line is fitted to when all seems bent
 SURPRISE = 5.0  # standard deviations: once in some millions of events by chance
 LEAST_JITTER_NS = 500_000.0  # a change smaller than this is not worth a new line
+LEAST_LATE_NS = 100_000.0  # where lateness counts, finer jitter than that is not told apart
 LEAP = 2.5  # a tempo that changes by more than this factor has to last before it is believed
-CLIP = 4.0  # standard deviations: a single late event does not move the line further
+CLIP = 4.0  # standard deviations: a single event does not move the line further
+HELD_UP = 32  # events: when so many more are late, they were not held up
 UNKNOWN = (
     1e9  # variance of a period that nobody knows; much more would not leave room for the digits of the rest
 )
@@ -33,11 +35,16 @@ class DelayLockedLoop:
     """Follows events that are numbered by ``position`` (which may go by more than 1) and happen at a time in ns.
 
     ``memory``: events that the line rests on. ``period_ns``: the time between positions as far as it is known
-    beforehand, ``within`` a share of itself; then a sudden change is a jump in time, not in the period.
+    beforehand, ``within`` a share of itself; then a sudden change is a jump in time, not in the period. ``late``: the
+    most standard deviations by which the line believes an event that is late, for events that are held up at times and
+    never come before their time.
     """
 
-    def __init__(self, memory: int, *, period_ns: float | None = None, within: float = 0.0) -> None:
+    def __init__(
+        self, memory: int, *, period_ns: float | None = None, within: float = 0.0, late: float | None = None
+    ) -> None:
         self._memory = memory
+        self._late = late
         self._known = period_ns
         self._within = within
         self.reset()
@@ -96,6 +103,8 @@ class DelayLockedLoop:
             self._watch(error)
         if self._n > WATCHED:
             error = _clipped(error, CLIP * self.jitter_ns)
+        if self._late is not None:
+            error = min(error, self._late * max(LEAST_LATE_NS, math.sqrt(self._variance)))
         for_time, for_period = self._gains(steps)
         self.position = position
         self._time = expected + for_time * error
@@ -145,6 +154,8 @@ class DelayLockedLoop:
         strange = len(events) <= FEWEST or not self._period / LEAP < period < self._period * LEAP
         if strange and (self._doubts < WATCHED or period <= 0):
             return  # events that were held up and come in a bunch look like this; a new tempo lasts
+        if self._late is not None and sum(self._errors) > 0 and self._doubts < HELD_UP:
+            return
         self._time, self._period, self._doubts = time, period, 0
         n, steps = len(events), (events[-1][0] - events[0][0]) / (len(events) - 1)
         self._n = n

@@ -10,6 +10,7 @@ from engine.errors import OutOfRange
 MEMORY = 512  # blocks
 READY_BLOCKS = 8
 WITHIN = 1e-3  # sound cards keep their rate at least that well
+LATE = 1.0  # deviations: a callback may be run too late, never too early
 FINE = 1 << 24
 
 
@@ -24,7 +25,7 @@ class StreamClock:
         if rate <= 0:
             raise OutOfRange(f"the rate of the stream is {rate} Hz; it must be above 0, such as 44100")
         self.rate = rate
-        self._loop = DelayLockedLoop(MEMORY, period_ns=1e9 / rate, within=WITHIN)
+        self._loop = DelayLockedLoop(MEMORY, period_ns=1e9 / rate, within=WITHIN, late=LATE)
 
     @property
     def ready(self) -> bool:

@@ -9,6 +9,7 @@ from bridge.clock.link import LinkTransport
 from engine.errors import OutOfRange, SegueError
 
 SLIP_NS = 3_000_000  # a stream that is off its line by more has lost time
+SLIPS = 3
 
 
 class Follows(SegueError):
@@ -41,13 +42,40 @@ class Link:
         return State() if self.open is None else self.open.state(at_ns)
 
 
-def heard(stream: StreamClock | None, rate: int, frame: int, at_ns: int) -> StreamClock:
-    """The clock of a stream, begun anew where the stream has lost time: what is told of it is steady otherwise."""
-    slipped = stream is not None and stream.seen and abs(stream.ns_at(frame) - at_ns) > SLIP_NS
-    if stream is None or stream.rate != rate or slipped:
-        stream = StreamClock(rate)
-    stream.update(frame, at_ns)
-    return stream
+class Heard:
+    """The clock of a stream by what the audio process tells of it, begun anew where the stream has lost time.
+
+    One block that came late is no lost time: :data:`SLIPS` in a row must be off, and the earliest of them counts.
+    """
+
+    def __init__(self) -> None:
+        self.clock: StreamClock | None = None
+        self._slips: list[tuple[int, int]] = []
+
+    def update(self, rate: int, frame: int, at_ns: int) -> None:
+        """Frame ``frame`` of the stream, which has ``rate`` Hz, is heard (or was recorded) at ``at_ns``."""
+        if self.clock is None or self.clock.rate != rate:
+            self._begin(rate)
+        assert self.clock is not None
+        off = round(at_ns - self.clock.ns_at(frame)) if self.clock.seen else 0
+        if abs(off) <= SLIP_NS:
+            self._slips.clear()
+            self.clock.update(frame, at_ns)
+            return
+        self._slips.append((frame, at_ns))
+        if off < 0 or len(self._slips) == SLIPS:  # what is early cannot have been held up
+            frame, at_ns = min(self._slips, key=lambda slip: slip[1] * rate - slip[0] * 10**9)
+            self._begin(rate)
+            self.clock.update(frame, at_ns)
+
+    def lose(self) -> None:
+        """The stream was opened anew: its frames are counted from nought."""
+        self.clock = None
+        self._slips.clear()
+
+    def _begin(self, rate: int) -> None:
+        self.clock = StreamClock(rate)
+        self._slips.clear()
 
 
 def place_in_song(beat: float) -> Fraction:

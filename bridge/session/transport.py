@@ -29,7 +29,7 @@ from bridge.clock.launch import GRACE_BEATS, renewed
 from bridge.clock.selector import NONE
 from bridge.midi import ClockMessage
 from bridge.osc.peer import Peer
-from bridge.session.clocks import Follows, Link, heard, place_in_song
+from bridge.session.clocks import Follows, Heard, Link, place_in_song
 from bridge.session.notices import Notices
 from bridge.session.properties import Properties
 from presets import Quantum
@@ -62,8 +62,7 @@ class MusicalTime:
         self.key = ""
         self.song_bars = 0.0  # length of the song; 0: unknown
         self.on_move: list[Callable[[], None]] = []
-        self.output: StreamClock | None = None
-        self.input: StreamClock | None = None
+        self._output, self._input = Heard(), Heard()
         self._notices, self._properties, self._tell, self._now = notices, properties, tell, now
         self._internal, self._midi, self._osc, self._link = (
             InternalTransport(bpm=None),
@@ -99,6 +98,16 @@ class MusicalTime:
         self._properties.add("/segue/quantum/bars", lambda: (beats() / float(self.meter.bar_beats),))
 
     # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def output(self) -> StreamClock | None:
+        """Which frame of the output is heard when; None before any was."""
+        return self._output.clock
+
+    @property
+    def input(self) -> StreamClock | None:
+        """Which frame of the input was recorded when; None before any was."""
+        return self._input.clock
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -244,19 +253,19 @@ class MusicalTime:
 
     def output_heard(self, rate: int, frame: int, at_ns: int) -> None:
         """Frame ``frame`` of the output stream is heard at ``at_ns``."""
-        self.output = heard(self.output, rate, frame, at_ns)
+        self._output.update(rate, frame, at_ns)
 
     def input_heard(self, rate: int, frame: int, at_ns: int) -> None:
         """Frame ``frame`` of the input stream was recorded at ``at_ns``."""
-        self.input = heard(self.input, rate, frame, at_ns)
+        self._input.update(rate, frame, at_ns)
 
     def input_lost(self) -> None:
         """The input was opened anew."""
-        self.input = None
+        self._input.lose()
 
     def output_lost(self) -> None:
         """The output was opened anew: its frames are counted from nought."""
-        self.output = None
+        self._output.lose()
 
     # -- where something begins -----------------------------------------------------------------------------------
 
