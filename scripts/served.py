@@ -79,7 +79,7 @@ class Serve:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        with self._log.open("w") as log:
+        with self._log.open("w", buffering=1) as log:
             for line in self.process.stdout:
                 log.write(line)
                 self.lines.put(line)

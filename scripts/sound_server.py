@@ -24,10 +24,12 @@ _MARK = struct.Struct("<q")  # monotonic ns of the last block with sound in it
 class Server:
     """A dummy JACK server in real time, and a client of it that hears what Segue plays."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(
+        self, name: str, folder: Path, rate: int = RATE, period: int = PERIOD, *, realtime: bool = False
+    ) -> None:
         if shutil.which("jackd") is None:
             raise SystemExit("segue: jackd is not installed (Debian: jackd2)")
-        self.name = name
+        self.name, self._rate, self._period, self._realtime = name, rate, period, realtime
         self.environment = {
             "JACK_DEFAULT_SERVER": self.name,
             "JACK_NO_START_SERVER": "1",
@@ -46,15 +48,15 @@ class Server:
         """Start both; returns once clients can connect."""
         command = [
             "jackd",
-            "--no-realtime",
+            *([] if self._realtime else ["--no-realtime"]),
             "-n",
             self.name,
             "-d",
             "dummy",
             "-r",
-            str(RATE),
+            str(self._rate),
             "-p",
-            str(PERIOD),
+            str(self._period),
         ]
         environment = {**os.environ, **self.environment}
         self._recorder = subprocess.Popen(
