@@ -252,6 +252,17 @@ class Request(Frozen):
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     fidelity: Fidelity = Fidelity.FULL
 
+    @property
+    def place_seconds(self) -> Fraction | None:
+        """Seconds from the beginning of the song to the continuation, exactly; None where nobody has said."""
+        if self.place is None:
+            return None
+        if self.place.seconds is not None:
+            return Fraction(self.place.seconds).limit_denominator(1 << 32)
+        if self.place.beat is None or self.bpm is None:
+            return None
+        return Fraction(self.place.beat).limit_denominator(1 << 16) * 60 / exact_bpm(self.bpm)
+
     @model_validator(mode="after")
     def _starts_from_something(self) -> Request:
         if (self.prime is None) == (self.mode is Mode.PRIMED):

@@ -17,6 +17,7 @@ from engine.request import (
     MIN_BPM,
     Fidelity,
     Mode,
+    Place,
     PrimeRef,
     Request,
     Sampling,
@@ -164,6 +165,8 @@ def _request(
         lyrics=words.lyrics,
         lyric_times=words.lyric_times,
         song=_song(wish, backend, parent, before + length.frames / config.rate),
+        meter=parent.info.head.request.meter if parent is not None else (4, 4),
+        place=_place(wish, parent, before),
         sampling=exact_sampling(Sampling()) if wish.exact else Sampling(),
         seed=fresh_seed() if wish.seed is None else wish.seed,
         fidelity=Fidelity(wish.fidelity),
@@ -232,6 +235,15 @@ def _song(wish: Wish, backend: Backend, parent: Take | None, heard: float) -> So
 
     said = stated_song(backend.config, wish.song_length, wish.song_at, wish.ending, heard)
     return parent.info.head.request.song if said is None and parent is not None else said
+
+
+def _place(wish: Wish, parent: Take | None, before: float) -> Place | None:
+    """Where on the time line the continuation lies, where that was said of the prime or of the take before."""
+    if wish.song_at is not None:
+        return Place(seconds=wish.song_at + before)
+    if parent is None or (start := parent.info.head.request.place_seconds) is None:
+        return None
+    return Place(seconds=float(start) + before - parent.info.head.prime_frames / parent.info.head.rate)
 
 
 def begun_seed(record: Path) -> int | None:

@@ -189,7 +189,7 @@ ACTIONS: tuple[Action, ...] = (
     _button("previous", 48, "the take before"),
     _button("next", 49, "the take after"),
     _button("ab", 50, "hear the prime or the take"),
-    _button("export", 51, "reserved for exporting the take, which this version does not do yet"),
+    _button("export", 51, "write the current take for the DAW", "running, done, error"),
     Action(
         "take",
         Kind.SLOT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ from bridge.session.dispatch import Handler
 from bridge.session.notices import NOBODY, Notices, Sendable
 from bridge.session.properties import Properties
 from bridge.session.takes import TakeBook
-from engine.errors import NoTake, SegueError
+from engine.errors import NoTake
 
+FLASH_SECONDS = 1.0
 _TAGS = {int: "i", float: "f", str: "s"}
 
 ADDRESSES = {
@@ -59,12 +61,6 @@ _JOB_LIGHTS = {
 }
 
 
-class NotHere(SegueError):
-    """An action that this session has no address for."""
-
-    code, slug = 501, "not_here"
-
-
 @dataclass(frozen=True)
 class MidiSetup:
     """How MIDI is run. ``ports``: parts of the names of the ports to open, None for those of the settings; ``path``:
@@ -97,6 +93,7 @@ class Controllers:
             )
             notices.taps.append(self._show)
         self._slots: dict[int, Light] = {}
+        self._flashing: asyncio.TimerHandle | None = None
 
     @property
     def midi(self) -> Midi:
@@ -117,6 +114,8 @@ class Controllers:
 
     async def close(self) -> None:
         """Close the ports."""
+        if self._flashing is not None:
+            self._flashing.cancel()
         if self._midi is not None:
             await self._midi.close()
 
@@ -125,14 +124,14 @@ class Controllers:
     def act(self, action: str, value: Value) -> None:
         """See :class:`bridge.midi.MidiTarget`."""
         address = ADDRESSES[action]
-        entry = self._entries.get(address)
-        if entry is None:
-            raise NotHere(f"'{action}' does nothing in this version; use another control")
+        entry = self._entries[address]
         values: tuple[Sendable, ...]
         if isinstance(value, Program):
             values = tuple(value)
         elif action == "keep":
             values = self._kept_or_not()
+        elif action == "export":
+            values = (self._exported(),)
         elif isinstance(value, bool):
             values = (int(value),) if action == "hold" else ()
         else:
@@ -148,6 +147,14 @@ class Controllers:
         if current is None:
             raise NoTake("there is no take to keep; none has been made yet")
         return (str(current.number), int(not current.marks.kept))
+
+    def _exported(self) -> str:
+        """The take that is exported."""
+        current = self._takes.current
+        if current is None:
+            self._flash("export", Light.ERROR)
+            raise NoTake("there is no take to export; none has been made yet")
+        return str(current.number)
 
     # -- what they show -------------------------------------------------------------------------------------------
 
@@ -166,6 +173,8 @@ class Controllers:
             self._midi.light("capture", Light.DONE if values[0] else Light.READY)
         elif address == "/segue/prime/capturing":
             self._midi.light("capture", Light.RUNNING if values[0] else Light.READY)
+        elif address == "/segue/exporting":
+            self._show_export(str(values[1]))
         elif address.startswith("/segue/take"):
             self._show_take(address, values)
         elif address == "/segue/sounding":
@@ -183,6 +192,21 @@ class Controllers:
         current = self._takes.current
         kept = current is not None and current.marks.kept
         self.midi.light("keep", Light.DONE if kept else Light.READY)
+
+    def _show_export(self, state: str) -> None:
+        if state == "running":
+            self.midi.light("export", Light.RUNNING)
+        else:
+            self._flash("export", Light.DONE if state == "done" else Light.ERROR)
+
+    def _flash(self, key: str, light: Light) -> None:
+        """A light for a moment; what is shown meanwhile stays."""
+        self.midi.light(key, light)
+        if self._flashing is not None:
+            self._flashing.cancel()
+        self._flashing = asyncio.get_running_loop().call_later(
+            FLASH_SECONDS, lambda: self.midi.light(key, Light.READY)
+        )
 
     def _show_sounding(self, ident: str, what: str) -> None:
         number = int(ident) if ident.isdigit() else 0

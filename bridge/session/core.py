@@ -175,6 +175,7 @@ class Session:
             takes=self._takes,
             time=self._time,
             performing=self._stage.performing,
+            exporting=self._stage.exporting,
             aside=self._aside,
             tell=self._tell_people,
         )

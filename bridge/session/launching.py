@@ -12,7 +12,7 @@ from bridge.session.sources import Source
 from bridge.session.transport import MusicalTime
 from bridge.session.voices import Plan
 from engine.host.protocol import Ready
-from engine.request import Pulse, Request
+from engine.request import Place, Pulse, Request
 
 LEAD_SECONDS = 0.06  # what is asked for later than that before a downbeat begins on the one after
 LAUNCH_FADE_MS = 10.0
@@ -57,8 +57,10 @@ class Launching:
     def timed(self, request: Request, ready: Ready, place: Launch | None) -> Request:
         """The request with what the clock knows: bars of its signature, where they begin, the key, the song."""
         clock = self._clock
-        request = request.model_copy(update={"frames": self._length(request)})
+        meter = (clock.meter.numerator, clock.meter.denominator)
+        request = request.model_copy(update={"frames": self._length(request), "meter": meter})
         if place is not None:
+            request = request.model_copy(update={"place": Place(beat=max(0.0, float(place.beat)))})
             timing = timing_of(
                 place,
                 rate=ready.rate,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bridge.session.aside import Aside
 from bridge.session.choices import Choosing
+from bridge.session.exporting import Exporting
 from bridge.session.notices import NOBODY, Notices
 from bridge.session.performing import Levels, Performing
 from bridge.session.primes import PrimeDesk
@@ -42,13 +43,14 @@ class Remembering:
         takes: TakeBook,
         time: MusicalTime,
         performing: Performing,
+        exporting: Exporting,
         aside: Aside,
         tell: Callable[[str], None],
     ) -> None:
         self.problems: tuple[str, ...] = ()  # found at the start, when hardly anybody listens
         self._setup, self._tell = setup, tell
         self._choosing, self._primes, self._takes = choosing, primes, takes
-        self._time, self._performing = time, performing
+        self._time, self._performing, self._exporting = time, performing, exporting
         self._state = SessionState()
         self._shelf: asyncio.Task[None] | None = None
         self._prime_given = setup.path is None
@@ -112,11 +114,13 @@ class Remembering:
             song_bars=time.song_bars,
             mix=levels.mix,
             gain_db=levels.gain_db,
+            exports=self._exporting.chosen,
         )
 
     def _restore(self, state: SessionState) -> None:
         self._state = state
         chosen = state.choices()
+        self._exporting.choose(state.exports)
         self._choosing.change(
             step=False,
             settings=chosen.settings,

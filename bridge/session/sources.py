@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 from bridge.session.choices import Choices
@@ -12,7 +13,7 @@ from bridge.session.settings import build_request
 from bridge.session.takes import TakeEntry, beyond
 from engine.errors import NoCodes
 from engine.host.protocol import Ready
-from engine.request import Fidelity, Mode, PrimeRef, Request, TakeRef
+from engine.request import Fidelity, Mode, Place, PrimeRef, Request, TakeRef
 
 
 class Source(Protocol):
@@ -98,7 +99,10 @@ def continued(
         seconds=seconds,
         lyrics=chosen.lyrics.text,
     )
-    return request.model_copy(update={"song": take.request.song})
+    before = take.request.place_seconds
+    used = Fraction((take.frames or take.held) if frames is None else frames, take.rate)
+    place = None if before is None else Place(seconds=float(before + used))
+    return request.model_copy(update={"song": take.request.song, "place": place})
 
 
 def retried(take: TakeEntry, seed: int) -> Request:

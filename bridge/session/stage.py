@@ -11,6 +11,7 @@ from bridge.session.capturing import Capturing, InputSetup
 from bridge.session.choices import Choosing
 from bridge.session.controllers import Controllers, MidiSetup
 from bridge.session.dispatch import Handler
+from bridge.session.exporting import Exporting
 from bridge.session.holding import Holding
 from bridge.session.jobs import JobBook
 from bridge.session.launching import Launching
@@ -89,6 +90,7 @@ class Stage:
             send=send,
             tell=tell,
         )
+        self.exporting = Exporting(folder, properties)
         self.holding = Holding(player, time, folder)
         self.performing = Performing(
             player=player,
@@ -114,6 +116,7 @@ class Stage:
         self.presets.close()
         self.restyling.close()
         self.capturing.close()
+        self.exporting.close()
         await self.controllers.close()
 
 

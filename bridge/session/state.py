@@ -35,12 +35,14 @@ _WATCHED = (
     "/segue/signature",
     "/segue/key",
     "/segue/song",
+    "/segue/export/folder",
 )
 
 
 class SessionState(Frozen):
     """The file's content. ``take``: folder of the current take; ``clock``: the source that is followed; ``tempo``: set
-    for it, 0 where none is; ``mix`` and ``gain_db`` as their parameters."""
+    for it, 0 where none is; ``mix`` and ``gain_db`` as their parameters; ``exports``: the folder chosen
+    for them."""
 
     schema_version: Literal[1] = 1
     settings: Settings = Field(default_factory=Settings)
@@ -59,6 +61,7 @@ class SessionState(Frozen):
     song_bars: float = 0.0
     mix: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     gain_db: Annotated[float, Field(ge=-60.0, le=6.0)] = 0.0
+    exports: str = ""
 
     @classmethod
     def of(cls, chosen: Choices, **more: Any) -> SessionState:

@@ -1,20 +1,56 @@
-"""Loudness by ITU-R BS.1770-4, and sample peak."""
+"""Loudness by ITU-R BS.1770-4, its range by EBU Tech 3342, and peaks. Loads numpy and soxr only."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+import soxr
 from numpy.typing import ArrayLike, NDArray
-from scipy import signal as sps
 
 from engine.analysis.spectrum import checked
 
 BLOCK_SECONDS = 0.4
 OVERLAP = 4  # a block starts every quarter of a block
+SHORT_TERM_SECONDS = 3.0
+SHORT_TERM_HOP_SECONDS = 0.1
 ABSOLUTE_GATE = -70.0
 RELATIVE_GATE = -10.0
+RANGE_GATE = -20.0
+RANGE_PERCENTILES = (10, 95)
 OFFSET = -0.691
+OVERSAMPLING = 4
+_PIECE = 1 << 19  # samples that are filtered at a time: bounds memory
+_SETTLED_SECONDS = 0.5  # after which nothing of the filters' memory is left
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """Of one channel: ``integrated``, the loudest ``momentary`` (0.4 s) and ``short_term`` (3 s) loudness in LUFS,
+    ``range`` in LU, ``true_peak`` in dBTP; None where there is too little audio to say, or nothing to hear."""
+
+    integrated: float | None
+    range: float | None
+    momentary: float | None
+    short_term: float | None
+    true_peak: float | None
+
+
+def measure_loudness(samples: ArrayLike, rate: int) -> Loudness:
+    """All of it, of mono ``samples`` [T]. Raises BadFormat for more channels or samples that are not finite."""
+    signal = checked(samples, rate, 0.0, "loudness")
+    peak = true_peak(signal, rate)
+    energy = _energy(signal, rate)
+    momentary = _powers(energy, rate, BLOCK_SECONDS, BLOCK_SECONDS / OVERLAP)
+    short_term = _powers(energy, rate, SHORT_TERM_SECONDS, SHORT_TERM_HOP_SECONDS)
+    return Loudness(
+        _known(_gated(momentary)),
+        _range(short_term),
+        _loudest(momentary),
+        _loudest(short_term),
+        _known(peak),
+    )
 
 
 def integrated_loudness(samples: ArrayLike, rate: int) -> float:
@@ -24,16 +60,7 @@ def integrated_loudness(samples: ArrayLike, rate: int) -> float:
     the mean. Raises TooShort below 0.4 s, BadFormat for more than one channel or samples that are not finite.
     """
     signal = checked(samples, rate, BLOCK_SECONDS, "loudness")
-    weighted = _k_weighted(signal, rate)
-    block = round(BLOCK_SECONDS * rate)
-    starts = np.arange(0, signal.size - block + 1, block // OVERLAP)
-    energy = np.concatenate([[0.0], np.cumsum(weighted**2)])
-    power = np.maximum(energy[starts + block] - energy[starts], 0.0) / block
-    power = power[power > _power(ABSOLUTE_GATE)]
-    if power.size == 0:
-        return -math.inf
-    power = power[power > power.mean() * 10.0 ** (RELATIVE_GATE / 10.0)]
-    return OFFSET + 10.0 * math.log10(power.mean())
+    return _gated(_powers(_energy(signal, rate), rate, BLOCK_SECONDS, BLOCK_SECONDS / OVERLAP))
 
 
 def sample_peak(samples: ArrayLike) -> float:
@@ -42,18 +69,96 @@ def sample_peak(samples: ArrayLike) -> float:
     return 20.0 * math.log10(peak) if peak > 0.0 else -math.inf
 
 
+def true_peak(samples: ArrayLike, rate: int) -> float:
+    """Largest magnitude of the wave that mono `samples` [T] stand for, in dBTP; minus infinity for silence.
+
+    The larger of the samples' own and of four times as many: either alone may miss it.
+    """
+    signal = np.asarray(samples, dtype=np.float32)
+    return max(sample_peak(signal), sample_peak(oversampled(signal, rate)))
+
+
+def oversampled(signal: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """The same wave in :data:`OVERSAMPLING` times as many samples."""
+    if not signal.size:
+        return signal
+    return np.asarray(soxr.resample(signal, rate, OVERSAMPLING * rate, quality="HQ"), dtype=np.float32)
+
+
+def _energy(signal: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
+    """Energy of the weighted signal [T] up to each sample: float64 [T + 1]."""
+    return np.concatenate([[0.0], np.cumsum(np.square(k_weighted(signal, rate)))])
+
+
+def _powers(
+    energy: NDArray[np.float64], rate: int, seconds: float, hop_seconds: float
+) -> NDArray[np.float64]:
+    """Mean square of every block; none where there is less audio than one."""
+    block = round(seconds * rate)
+    starts = np.arange(0, energy.size - block, round(hop_seconds * rate))
+    return np.maximum(energy[starts + block] - energy[starts], 0.0) / block
+
+
+def _gated(power: NDArray[np.float64]) -> float:
+    power = power[power > _power(ABSOLUTE_GATE)]
+    if power.size == 0:
+        return -math.inf
+    return _lufs(power[power > power.mean() * 10.0 ** (RELATIVE_GATE / 10.0)].mean())
+
+
+def _range(power: NDArray[np.float64]) -> float | None:
+    power = power[power > _power(ABSOLUTE_GATE)]
+    if power.size == 0:
+        return None
+    kept = power[power > power.mean() * 10.0 ** (RANGE_GATE / 10.0)]
+    low, high = np.percentile(10.0 * np.log10(kept), RANGE_PERCENTILES)
+    return float(high - low)
+
+
+def _loudest(power: NDArray[np.float64]) -> float | None:
+    most = float(power.max(initial=0.0))
+    return _lufs(most) if most > _power(ABSOLUTE_GATE) else None
+
+
+def _known(figure: float) -> float | None:
+    return figure if math.isfinite(figure) else None
+
+
+def _lufs(power: float) -> float:
+    return float(OFFSET + 10.0 * math.log10(power))
+
+
 def _power(lufs: float) -> float:
     return float(10.0 ** ((lufs - OFFSET) / 10.0))
 
 
-def _k_weighted(signal: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
+def k_weighted(signal: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
     """The two filters of BS.1770-4, Annex 1: a shelf of +4 dB above 1.7 kHz, then a high-pass at 38 Hz.
 
-    It tabulates coefficients for 48 kHz only; the analogue prototypes behind them give any rate.
+    It tabulates coefficients for 48 kHz only; the analogue prototypes behind them give any rate. Filtered by their
+    frequency response, piece by piece: a recursion over samples would need more than numpy.
     """
     shelf = _shelf(1681.974450955533, 3.999843853973347, 0.7071752369554196, rate)
     high_pass = _high_pass(38.13547087602444, 0.5003270373238773, rate)
-    return sps.sosfilt(np.stack([shelf, high_pass]), signal.astype(np.float64))
+    settled = round(_SETTLED_SECONDS * rate)
+    step = min(_PIECE, 1 << (signal.size + 2 * settled).bit_length()) - 2 * settled
+    step = max(step, settled)
+    length = step + 2 * settled
+    turn = np.exp(-2j * np.pi * np.arange(length // 2 + 1) / length)  # z^-1 on the unit circle
+    response = _response(shelf, turn) * _response(high_pass, turn)
+    result = np.empty(signal.size)
+    for start in range(0, signal.size, step):
+        before = min(start, settled)
+        piece = np.fft.rfft(signal[start - before : start + step].astype(np.float64), length)
+        stop = min(start + step, signal.size)
+        result[start:stop] = np.fft.irfft(piece * response, length)[before : before + stop - start]
+    return result
+
+
+def _response(section: NDArray[np.float64], turn: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Of a second-order section b0 b1 b2 a0 a1 a2."""
+    b, a = section[:3], section[3:]
+    return (b[0] + turn * (b[1] + turn * b[2])) / (a[0] + turn * (a[1] + turn * a[2]))
 
 
 def _shelf(hertz: float, gain_db: float, q: float, rate: int) -> NDArray[np.float64]:

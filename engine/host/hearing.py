@@ -8,10 +8,11 @@ _loading = threading.Lock()
 
 
 def load() -> None:
-    """Import :mod:`engine.analysis`, one thread at a time.
+    """Import what of :mod:`engine.analysis` needs scipy, one thread at a time.
 
     A package whose modules are imported by two threads at once, one by its own name and one by a module's, may be
     seen half made: Python breaks the locks that would wait for each other.
     """
     with _loading:
-        import engine.analysis  # noqa: F401
+        import engine.analysis.pulse
+        import engine.analysis.tempo  # noqa: F401

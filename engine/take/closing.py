@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.audio import write_wav24
 from engine.audio.durable import write_durably
-from engine.audio.waveform import dbfs
+from engine.take.measuring import end_of_prime, measured
 from engine.take.state import Growth
 from engine.take.take import (
     AUDIO_PART,
@@ -38,8 +38,6 @@ def close_take(folder: Path, head: TakeHead, growth: Growth, state: Literal["com
     if leads := growth.settled_leads():
         write_durably(folder / LEADS, leads_to_bytes(leads))
     clipped = write_wav24(folder / CONTINUATION, audio, head.rate)
-    peak = float(np.max(np.abs(audio), initial=0.0))
-    rms = math.sqrt(float(np.mean(np.square(audio, dtype=np.float64)))) if audio.size else 0.0
     info = TakeInfo(
         state=state,
         head=head,
@@ -49,10 +47,9 @@ def close_take(folder: Path, head: TakeHead, growth: Growth, state: Literal["com
         tokens={level: array.size for level, array in codes.items()},
         plan=tuple(growth.plan),
         timings=_timings(growth, audio.size / head.rate),
-        metrics=Metrics(
-            peak_dbfs=dbfs(peak) if peak else None, rms_dbfs=dbfs(rms) if rms else None, clipped=clipped
-        ),
+        metrics=Metrics(peak_dbfs=None, rms_dbfs=None, clipped=clipped),
     )
+    info = info.model_copy(update={"metrics": measured(info, audio, end_of_prime(folder, head))})
     write_durably(folder / TAKE, info.model_dump_json(indent=1).encode())
     return Take(folder, info)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -80,11 +81,25 @@ class Timings(Frozen):
 
 
 class Metrics(Frozen):
-    """Of the continuation: ``peak_dbfs`` and ``rms_dbfs`` (None: silence), ``clipped`` samples beyond ±1."""
+    """Of the continuation: ``peak_dbfs`` and ``rms_dbfs`` (None: silence), ``clipped`` samples beyond ±1.
+
+    ``lufs``: integrated loudness; ``range_lu``: its range; ``true_peak_dbtp``. Of the jump of the mel spectrum from the
+    20 ms before a place to the 20 ms after it, in dB: ``seam_jump_db`` where prime and continuation meet,
+    ``window_jump_db`` the mean where windows of the finest level meet, ``usual_jump_db`` the mean elsewhere;
+    ``seam_click_db``: how far the seam stands out of what is around it. None: too short to say, silent, not there, or a
+    take of an earlier version.
+    """
 
     peak_dbfs: float | None
     rms_dbfs: float | None
     clipped: Annotated[int, Field(ge=0)]
+    lufs: float | None = None
+    range_lu: float | None = None
+    true_peak_dbtp: float | None = None
+    seam_jump_db: float | None = None
+    seam_click_db: float | None = None
+    window_jump_db: float | None = None
+    usual_jump_db: float | None = None
 
 
 class TakeInfo(Frozen):
@@ -113,6 +128,18 @@ class TakeInfo(Frozen):
     def seconds(self) -> float:
         """Length of the continuation in seconds."""
         return self.frames / self.head.rate
+
+    def window_starts(self, level: int) -> list[int]:
+        """Samples of the continuation at which windows of a level begin, but for the first; none where the tokens of
+        that level, or their length, are not known."""
+        top = max(self.tokens, default=level)
+        if not (self.head.hop and self.tokens.get(level) and self.tokens.get(top)):
+            return []
+        # A level has a power of two times the tokens of another, but for those that a take ends in the middle of.
+        hop = self.head.hop >> round(math.log2(self.tokens[level] / self.tokens[top]))
+        seam = self.prime_tokens.get(top, 0) * self.head.hop - self.head.overhang
+        starts = sorted({window.start * hop - seam for window in self.plan if window.level == level})
+        return [start for start in starts[1:] if 0 < start < self.frames]
 
     @property
     def held(self) -> int:

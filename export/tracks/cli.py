@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
+from engine.errors import BadArguments
 from engine.folders import default_takes
-from export.tracks.targets import TARGETS, USUAL, find_target
+from export.tracks.targets import EXPORTS, TARGETS, USUAL, find_target
+from export.tracks.targets import export as write
 
-EXPORTS = "exports"  # in the takes folder
+if TYPE_CHECKING:
+    from export.tracks.track import FinishedTrack
+    from export.tracks.wishes import TrackWishes
 
 
 @click.command()
@@ -53,31 +57,34 @@ def take(
     **options: Any,
 ) -> None:
     """Export takes for a DAW. ID is a take's name, number, folder or path."""
-    found = find_target(target)
-    from engine.audio.durable import writing
+    find_target(target)
     from export.tracks.finding import find_take
 
     root = (takes or default_takes()).expanduser().resolve()
-    wishes = _wishes(found.sets, **options)
+    wishes = _wishes(**options)
     wanted = [find_take(one, root) for one in ids]
     folder = (out or root / EXPORTS).expanduser().resolve()
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    paths: list[Path] = []
-    with Progress(
-        console=Console(stderr=True), disable=as_json or len(wanted) < 2, transient=True
-    ) as progress:
-        progress.add_task(f"exporting {len(wanted)} takes", total=None)
-        paths += found.load()(wanted, wishes, folder)
+    with Progress(console=Console(stderr=True), disable=as_json, transient=True) as progress:
+        task = progress.add_task("exporting", total=len(wanted))
+        tracks: list[FinishedTrack] = []
+
+        def tell(track: FinishedTrack) -> None:
+            tracks.append(track)
+            progress.update(task, advance=1, description=f"exporting {track.name}")
+
+        paths = write(target, wanted, wishes, folder, tell)
     if as_json:
-        click.echo(json.dumps({"target": target, "paths": [str(path) for path in paths]}, indent=2))
+        told = {"target": target, "paths": [str(path) for path in paths]}
+        click.echo(json.dumps({**told, "tracks": [track.told() for track in tracks]}, indent=2))
         return
     for path in paths:
         click.echo(str(path))
+    for track in tracks:
+        for note in track.done.notes:
+            click.echo(f"segue: {track.name}: {note}", err=True)
 
 
 def _wishes(
-    sets: dict[str, Any],
     *,
     bits: str | None,
     rate: str | None,
@@ -85,7 +92,8 @@ def _wishes(
     full: bool,
     loudness: str,
     no_dither: bool,
-) -> Any:
+) -> TrackWishes:
+    """Raises BadArguments for a loudness that is none."""
     from export.tracks.wishes import TrackWishes
 
     said: dict[str, Any] = {"loop": loop, "full": full, "dither": not no_dither}
@@ -93,5 +101,10 @@ def _wishes(
         said["bits"] = bits if bits == "float32" else int(bits)
     if rate is not None:
         said["rate"] = int(rate)
-    said["loudness"] = loudness if loudness in ("prime", "made") else float(loudness)
-    return TrackWishes.model_validate(said | sets)
+    try:
+        said["loudness"] = loudness if loudness in ("prime", "made") else float(loudness)
+    except ValueError as error:
+        raise BadArguments(
+            f"--loudness is '{loudness[:40]}'; write prime, made, or a loudness in LUFS such as -14"
+        ) from error
+    return TrackWishes.model_validate(said)

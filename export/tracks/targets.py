@@ -12,21 +12,24 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import BadTarget
+from engine.errors import BadTarget, DiskFull
 
 if TYPE_CHECKING:
     from engine.take import Take
+    from export.tracks.track import FinishedTrack
     from export.tracks.wishes import TrackWishes
 
-    Write = Callable[[Sequence[Take], TrackWishes, Path], Sequence[Path]]
+    Tell = Callable[[FinishedTrack], None]
+    Write = Callable[[Sequence[Take], TrackWishes, Path, Tell], Sequence[Path]]
 
 
 @dataclass(frozen=True)
 class Target:
-    """``function``: ``module:name`` of a ``write(takes, wishes, folder)``; ``sets``: wishes that it decides.
+    """``function``: ``module:name`` of a ``write(takes, wishes, folder, tell)``; ``sets``: wishes that it decides.
 
     The function writes all takes into ``folder``, which is there, overwrites nothing, and returns what it wrote: the
-    path that matters most is the first. It raises named errors, and leaves nothing half done under a final name.
+    path that matters most is the first. ``tell`` is given every track that was finished for it. It raises named errors,
+    and leaves nothing half done under a final name.
     """
 
     function: str
@@ -47,6 +50,7 @@ TARGETS: dict[str, Target] = {
     ),
 }
 USUAL = "wav"
+EXPORTS = "exports"  # the usual folder, in that of the takes
 
 
 def find_target(name: str) -> Target:
@@ -57,3 +61,32 @@ def find_target(name: str) -> Target:
     raise BadTarget(
         f"there is no export target '{name[:40]}'; the nearest is '{nearest}', of {', '.join(TARGETS)}"
     )
+
+
+def export(
+    name: str,
+    takes: Sequence[Take],
+    wishes: TrackWishes,
+    folder: Path,
+    tell: Tell = lambda track: None,
+) -> list[Path]:
+    """Writes takes as a target into ``folder``, which is made; the path that matters most is the first. ``tell`` is
+    given the finished tracks.
+
+    Raises :class:`BadTarget`, :class:`DiskFull`, :class:`PathNotAllowed`, :class:`NoFile`, and what is wrong with a
+    take. What was written before an error stays.
+    """
+    from engine.audio.durable import writing
+    from export.tracks.wishes import TrackWishes
+
+    target = find_target(name)
+    wishes = TrackWishes.model_validate(wishes.model_dump() | target.sets)
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return list(target.load()(takes, wishes, folder, tell))
+    except DiskFull as error:
+        raise DiskFull(
+            f"there is no room to export to '{folder}'; free some space or choose another folder. The takes are as "
+            "they were"
+        ) from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.analysis.loudness import Loudness
 from engine.request import exact_bpm, frames_of_beats
 from engine.take import Take
 from engine.take.marks import Marks
@@ -53,7 +55,8 @@ class Done:
     """What was done to the sound, so that nothing is done in silence.
 
     ``gain_db``: of the continuation; ``limited_db``: how far the limiter went down at most, for ``limited_seconds``;
-    ``clipped``: samples beyond full scale that a file of whole numbers cuts off. ``notes``: sentences for people.
+    ``clipped``: samples of the track beyond full scale, which a file of whole numbers cuts off. ``notes``: sentences
+    for people.
     """
 
     gain_db: float = 0.0
@@ -70,7 +73,8 @@ class FinishedTrack:
     ``samples``: float32 [frames], mono, at ``rate`` Hz, not yet rounded to the file's bits; ``begin``: sample of the
     track at which the continuation begins, above 0 only with the prime in front; ``place``: seconds from the beginning
     of the song to the track's first sample, ``placed``: whether somebody stated it. ``bars``: of the continuation,
-    None where they are not whole; ``key`` such as ``F# minor``; ``seams`` inside the track, in order.
+    None where they are not whole; ``key`` such as ``F# minor``; ``seams`` inside the track, in order; ``loudness``: of
+    the whole track.
     """
 
     take: Take
@@ -85,6 +89,7 @@ class FinishedTrack:
     bars: int | None
     key: str | None
     seams: tuple[Seam, ...]
+    loudness: Loudness
     done: Done
 
     @property
@@ -101,6 +106,24 @@ class FinishedTrack:
     def name(self) -> str:
         """The take's own name, or A01."""
         return self.marks.name or self.take.info.head.name
+
+    def told(self) -> dict[str, Any]:
+        """What ``--json`` says of it: seconds, LUFS, LU, dBTP, dB; ``time_reference`` in samples."""
+        return {
+            "take": self.name,
+            "folder": str(self.take.folder),
+            "seconds": self.seconds,
+            "rate": self.rate,
+            "bpm": None if self.tempo is None else self.tempo.bpm,
+            "bars": self.bars,
+            "key": self.key,
+            "time_reference": self.time_reference,
+            "placed": self.placed,
+            "lufs": self.loudness.integrated,
+            "range_lu": self.loudness.range,
+            "true_peak_dbtp": self.loudness.true_peak,
+            **asdict(self.done),
+        }
 
     @property
     def time_reference(self) -> int:

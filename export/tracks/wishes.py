@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from engine.request import Frozen
 
@@ -28,7 +28,7 @@ class TrackWishes(Frozen):
     bits: Bits = 24
     rate: Rate | None = None
     loop: bool = False
-    loudness: Loudness | Annotated[float, Field(ge=LEAST_LUFS, le=MOST_LUFS)] = "prime"
+    loudness: Loudness | float = "prime"
     full: bool = False
     dither: bool = True
 
@@ -39,5 +39,9 @@ class TrackWishes(Frozen):
         if self.loop and self.full:
             raise ValueError(
                 "a loop has no prime in front, since its end meets its own beginning; choose one of the two"
+            )
+        if not isinstance(self.loudness, str) and not LEAST_LUFS <= self.loudness <= MOST_LUFS:
+            raise ValueError(
+                f"the loudness is {self.loudness:g} LUFS; it must be from {LEAST_LUFS:g} to {MOST_LUFS:g}, such as -14"
             )
         return self

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 from engine.errors import BadFormat, Busy, DiskFull, NoFile, PathNotAllowed, SegueError
 from engine.events import AudioChunk, PrimeEncoded, WindowDone
 from engine.take import Take, TakeWriter, discard, recover
+from engine.take.take import Metrics
 from tests.take.growing import (
     FRAMES,
     HOPS,
@@ -77,8 +78,38 @@ def test_a_finished_take(tmp_path: Path):
     assert 0 < info.timings.first_audio_ms < 1000 * info.timings.total_seconds
     assert info.metrics.peak_dbfs == pytest.approx(-6.02, abs=0.01)
     assert info.metrics.rms_dbfs == pytest.approx(-9.03, abs=0.01) and info.metrics.clipped == 0
+    assert_measured(info.metrics)
     assert np.array_equal(take.prime().samples[:, 0], audio(0, PRIME_FRAMES))
     assert json.loads((take.folder / "request.json").read_text())["request"]["seed"] == 3
+
+
+def assert_measured(metrics: Metrics) -> None:
+    """A sine of 0.5 at 351 Hz, where the K-weighting is flat to a tenth of a decibel, that goes on from its prime."""
+    assert metrics.lufs == pytest.approx(-9.03 - 0.691, abs=0.15) and metrics.range_lu is None
+    assert metrics.true_peak_dbtp == pytest.approx(-6.02, abs=0.01)
+    assert metrics.seam_jump_db is not None and metrics.usual_jump_db is not None
+    assert metrics.seam_jump_db > 10 > metrics.usual_jump_db  # its phase jumps at the seam, and nowhere else
+    assert metrics.window_jump_db is None  # this take does not say how long a token is
+
+
+def test_metrics_of_earlier_versions_are_read(tmp_path: Path):
+    take = grow(tmp_path).finish()
+    record = json.loads((take.folder / "take.json").read_text())
+    kept = {name: record["metrics"][name] for name in ("peak_dbfs", "rms_dbfs", "clipped")}
+    (take.folder / "take.json").write_text(json.dumps({**record, "metrics": kept}))
+    metrics = Take.load(take.folder).info.metrics
+    assert metrics.peak_dbfs == take.info.metrics.peak_dbfs and metrics.lufs is None
+
+
+def test_closing_a_take_loads_no_scipy(tmp_path: Path):
+    script = (
+        "import sys; from pathlib import Path; from tests.take.growing import *; sys.argv = ['', sys.argv[1], '-1'];"
+        "main(); print('scipy' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False"]
 
 
 def test_takes_are_numbered_and_never_overwritten(tmp_path: Path):

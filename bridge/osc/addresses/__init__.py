@@ -9,6 +9,7 @@ from __future__ import annotations
 from bridge.osc.addresses import (
     audio,
     clients,
+    exports,
     history,
     jobs,
     midi,
@@ -38,6 +39,7 @@ SUBJECTS = (
     transport,
     jobs,
     takes,
+    exports,
     history,
     sound,
     audio,

@@ -12,6 +12,7 @@ from bridge.session.desk import Desk
 from bridge.session.dispatch import Handler
 from bridge.session.handlers.audio import AudioHandlers
 from bridge.session.handlers.clients import ClientHandlers
+from bridge.session.handlers.exports import ExportHandlers
 from bridge.session.handlers.history import HistoryHandlers
 from bridge.session.handlers.jobs import JobHandlers
 from bridge.session.handlers.midi import MidiHandlers
@@ -34,6 +35,7 @@ SUBJECTS = (
     (addresses.transport, TransportHandlers),
     (addresses.jobs, JobHandlers),
     (addresses.takes, TakeHandlers),
+    (addresses.exports, ExportHandlers),
     (addresses.history, HistoryHandlers),
     (addresses.sound, SoundHandlers),
     (addresses.audio, AudioHandlers),
