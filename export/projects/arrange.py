@@ -26,7 +26,7 @@ from export.projects.sheet import (
 )
 from export.projects.sounds import Sounds, shown
 from export.projects.wording import recipe, style_name
-from export.tracks.timing import stated_place, tempo_of
+from export.tracks.timing import tempo_of
 
 PRIME_COLOR = "#7d8ca3"
 COLORS = (
@@ -94,7 +94,9 @@ class _Family:
         """That of the first take that has one."""
         told = (tempo_of(node.take.info.head) for node in self.nodes)
         tempo = next((tempo for tempo in told if tempo), None)
-        return tempo and (exact_bpm(tempo.bpm), Signature(tempo.numerator, tempo.denominator))
+        if tempo is None:
+            return None
+        return exact_bpm(tempo.bpm), Signature(tempo.numerator, tempo.denominator)
 
     def change(self, start: Fraction, before: TempoChange) -> TempoChange:
         """Its tempo from ``start`` on, or that of what was before."""
@@ -105,7 +107,7 @@ class _Family:
         """The beat of the song at which somebody said that it goes on from its prime."""
         for node in self.nodes:
             head = node.take.info.head
-            seconds = None if node.after or self.tempo is None else stated_place(head.request, tempo_of(head))
+            seconds = None if node.after or self.tempo is None else head.request.place_seconds
             if seconds is not None and self.tempo is not None:
                 return seconds * self.tempo[0] / 60
         return None

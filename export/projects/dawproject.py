@@ -65,7 +65,7 @@ def project(sheet: Sheet, version: str) -> ET.Element:
     transport = ET.SubElement(root, "Transport")
     bpm = _number(sheet.tempo[0].bpm)
     ET.SubElement(transport, "Tempo", id=TEMPO, name="Tempo", unit="bpm", min="20", max="666", value=bpm)
-    ET.SubElement(transport, "TimeSignature", id=SIGNATURE, **_bars(sheet.tempo[0].signature))
+    ET.SubElement(transport, "TimeSignature", {"id": SIGNATURE, **_bars(sheet.tempo[0].signature)})
     structure = ET.SubElement(root, "Structure")
     arrangement = ET.SubElement(root, "Arrangement", id="arrangement")
     lanes = ET.SubElement(arrangement, "Lanes", id="lanes", timeUnit="beats")
@@ -196,7 +196,7 @@ def _tempo(arrangement: ET.Element, sheet: Sheet) -> None:
     points = ET.SubElement(arrangement, "TimeSignatureAutomation", id="signature-map", timeUnit="beats")
     ET.SubElement(points, "Target", parameter=SIGNATURE)
     for change in sheet.tempo:
-        ET.SubElement(points, "TimeSignaturePoint", time=_number(change.at), **_bars(change.signature))
+        ET.SubElement(points, "TimeSignaturePoint", {"time": _number(change.at), **_bars(change.signature)})
 
 
 def _bars(signature: Signature) -> dict[str, str]:

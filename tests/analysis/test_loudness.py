@@ -127,5 +127,5 @@ def test_too_short_or_silent_is_not_known() -> None:
     assert measure_loudness(np.zeros(5 * RATE, np.float32), RATE).integrated is None
     short = measure_loudness(sine(997.0, 0.2), RATE)
     assert (short.integrated, short.range, short.momentary, short.short_term) == (None, None, None, None)
-    assert short.true_peak == pytest.approx(0.0, abs=0.01)
+    assert short.true_peak == pytest.approx(0.0, abs=0.2)  # (its sudden ends overshoot)
     assert measure_loudness(np.zeros(0, np.float32), RATE).true_peak is None
