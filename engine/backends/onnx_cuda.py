@@ -22,7 +22,7 @@ from engine.backends.choose import CUDA_PROVIDER
 from engine.backends.onnx_caches import NAMES, Array, WindowCaches, by_layer, positions_kept
 from engine.backends.onnx_runner import OnnxPrefill
 from engine.backends.onnx_sessions import PROVIDERS, options
-from engine.backends.protocol import Codes, WindowInput
+from engine.backends.protocol import Codes, Stopped, WindowInput, never
 from engine.errors import BadFormat, NoDevice, NoMemory, SegueError
 from engine.prior.config import PriorConfig
 from engine.prior.patterns import Kind
@@ -159,10 +159,12 @@ class DeviceRunner:
         binding.bind_ortvalue_output("logits", self.logits)
         return binding
 
-    def begin(self, window: WindowInput) -> None:
+    def begin(self, window: WindowInput, stopped: Stopped = never) -> None:
         """See :class:`engine.backends.protocol.LevelRunner`."""
-        self.prefill.begin(window)
+        self.prefill.begin(window, stopped)
         self.position = self.prefill.position
+        if self.position < 0:
+            return
         with self.graph.lock:
             self.added.update_inplace(self.prefill.added)
             for name, array in on_card(self.prefill.caches):

@@ -11,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from engine.backends.onnx_caches import NAMES, Array, WindowCaches, masks, show
-from engine.backends.protocol import Codes, WindowInput
+from engine.backends.protocol import Codes, Stopped, WindowInput, never
 from engine.prior.config import PriorConfig
 from engine.prior.patterns import Kind
 from engine.prior.pulse import SongPulse, pulse_rows
@@ -156,10 +156,10 @@ class OnnxPrefill:
         self.row_graph = GraphState(row, self.caches, block)
         self.row_graph.add(self.row_inputs)
 
-    def begin(self, window: WindowInput) -> None:
+    def begin(self, window: WindowInput, stopped: Stopped = never) -> None:
         """See :class:`engine.backends.protocol.LevelRunner`."""
         if self.lanes > 1 and lanes_alike(window):
-            self._begin_once(window)
+            self._begin_once(window, stopped)
             return
         found = self._condition(window)
         self.added[:] = 0.0
@@ -176,9 +176,9 @@ class OnnxPrefill:
             )
             ids = np.concatenate((characters, ids), 1)
         self.row_inputs["start"][:, 0] = found["start"]
-        self._prefill(ids, given=window.prefix.shape[1] > 0)
+        self._prefill(ids, window.prefix.shape[1] > 0, stopped)
 
-    def _begin_once(self, window: WindowInput) -> None:
+    def _begin_once(self, window: WindowInput, stopped: Stopped) -> None:
         if self._alone is None:
             row = self.row_graph.session
             self._alone = OnnxPrefill(row, self.conditions, self.config, self.names, 1)
@@ -191,8 +191,10 @@ class OnnxPrefill:
             offsets=window.offsets[:1],
             lyrics=None if window.lyrics is None else window.lyrics[:1],
         )
-        alone.begin(first)
+        alone.begin(first, stopped)
         self.position, self.waiting = alone.position, None
+        if self.position < 0:
+            return
         self.caches.copy_lane(alone.caches, self.position + 1)
         self.added[:] = alone.added
         if alone.waiting is not None:
@@ -232,7 +234,7 @@ class OnnxPrefill:
         given = {name: array for name, array in inputs.items() if name in wanted}
         return dict(zip(names, self.conditions.run(names, given), strict=True))
 
-    def _prefill(self, ids: Codes, given: bool) -> None:
+    def _prefill(self, ids: Codes, given: bool, stopped: Stopped) -> None:
         """Pass the known ids [N, n] through, row by row; leaves the logits of position n waiting.
 
         Unless position n begins a row, where it would be a whole row's work: ``given`` the token before it, the first
@@ -242,6 +244,9 @@ class OnnxPrefill:
         inputs = self.row_inputs
         stepped = given and total % block == 0
         for row in range(total // block + (not stepped)):
+            if stopped():
+                self.position = -1
+                return
             first = row * block
             before = ids[:, max(0, first - 1) : first + block - 1]
             shift = 1 if row == 0 else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -34,11 +35,22 @@ class WindowInput:
     pulse: SongPulse | None = None
 
 
+Stopped = Callable[[], bool]
+
+
+def never() -> bool:
+    """Nobody stops it."""
+    return False
+
+
 class LevelRunner(Protocol):
     """Sampling state of one level for a fixed number of lanes; static caches, reused from window to window."""
 
-    def begin(self, window: WindowInput) -> None:
-        """Condition and prefill; the next step is at position ``prefix.shape[1]`` of the window."""
+    def begin(self, window: WindowInput, stopped: Stopped = never) -> None:
+        """Condition and prefill; the next step is at position ``prefix.shape[1]`` of the window.
+
+        A long prefill may end early once ``stopped()``; the runner is then of no use until it begins another window.
+        """
         ...
 
     def step(self, previous: Codes | None) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.backends.protocol import Codes, WindowInput
+from engine.backends.protocol import Codes, Stopped, WindowInput, never
 from engine.prior.labels import Labels, make_labels
 from engine.prior.prior import Conditions, Prior
 from engine.prior.pulse import pulse_rows
@@ -29,7 +29,7 @@ class TorchRunner:
         return torch.from_numpy(np.ascontiguousarray(codes)).to(self.prior.embed.device)
 
     @torch.inference_mode()
-    def begin(self, window: WindowInput) -> None:
+    def begin(self, window: WindowInput, stopped: Stopped = never) -> None:
         """See :class:`engine.backends.protocol.LevelRunner`."""
         self.conditions = self._condition(window)
         prefix = self._tensor(window.prefix)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.backends.protocol import Codes, WindowInput
+from engine.backends.protocol import Codes, Stopped, WindowInput, never
 from engine.backends.torch_draw import Filter, device_draw, filter_of, threshold_of
 from engine.backends.torch_graphs import Graphed, new_pool
 from engine.backends.torch_runner import TorchRunner
@@ -130,7 +130,7 @@ class StaticRunner(TorchRunner):
         with torch.inference_mode(), torch.cuda.stream(self.stream):
             yield
 
-    def begin(self, window: WindowInput) -> None:
+    def begin(self, window: WindowInput, stopped: Stopped = never) -> None:
         """See :class:`engine.backends.protocol.LevelRunner`."""
         given = len(window.styles)
         if given != self.lanes:
@@ -145,7 +145,7 @@ class StaticRunner(TorchRunner):
                 # there would not become zero by it.
                 cache.keys.zero_()
                 cache.values.zero_()
-            super().begin(window)
+            super().begin(window, stopped)
             assert self.conditions is not None
             begin_window(self.prior, self.state, self.conditions, self.position)
             self.conditions = replace(self.conditions, added=None, states=None)  # copied, or in the caches

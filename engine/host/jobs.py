@@ -7,7 +7,9 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -200,6 +202,7 @@ class _Job:
     place: Path | None
     previews: bool = False  # of the first take of the batch that is being made
     warm: WarmStart | None = None  # of that batch
+    together: int = 1  # takes of it that are sampled in the lanes of the first one
 
     def made_before(self, take: Take, ring: RingFeeder | None) -> Iterator[Take]:
         """A take that needs nothing but to be heard."""
@@ -212,6 +215,7 @@ class _Job:
         self, indices: range, places: Mapping[int, Path], ring: RingFeeder | None, started: float
     ) -> Iterator[Take]:
         """Makes, or goes on with, takes side by side; yields each as it is completed."""
+        self.together = first_group(self.model, len(indices))
         resumed: dict[int, TakeWriter] = {}
         filing: Filing | None = None
         try:
@@ -331,6 +335,24 @@ class _Job:
             if self.request.prime is not None:
                 self.known = KnownPrime(read_prime(self.request.prime, config.rate))
             else:
-                found = opening(self.model, self.request)
-                self.known = KnownPrime(found.heard, start=found.start, left_out=found.left_out)
+                self.known = self._opened()
         return self.known
+
+    def _opened(self) -> KnownPrime:
+        """What takes that go on from others start from; the first window is begun while audio is decoded."""
+        from engine.sampling import warm_start
+
+        nothing = np.zeros(0, np.float32)
+        begun: list[Future[WarmStart | None]] = []
+        with ThreadPoolExecutor(1, "segue-early") as beside:
+
+            def begin(start: Start) -> None:
+                work = partial(
+                    warm_start, self.model, self.request, nothing, takes=self.together, start=start
+                )
+                begun.append(beside.submit(work))
+
+            found = opening(self.model, self.request, begin if self.sampler is None else None)
+        if begun:
+            self.warm = begun[0].result()
+        return KnownPrime(found.heard, start=found.start, left_out=found.left_out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,11 +31,12 @@ class Opening:
     left_out: int = 0
 
 
-def opening(backend: Backend, request: Request) -> Opening:
+def opening(backend: Backend, request: Request, early: Callable[[Start], object] | None = None) -> Opening:
     """What a take of any mode but primed starts from.
 
-    Raises NoFile for a parent that is not there, BadFormat for one of another model, without the codes that are
-    needed or unfinished, OutOfRange for one that is too short.
+    ``early``: called with the codes that a continuation starts from, its audio not there yet, where that still has to
+    be decoded: the first window can be begun meanwhile. Raises NoFile for a parent that is not there, BadFormat for
+    one of another model, without the codes that are needed or unfinished, OutOfRange for one that is too short.
     """
     from engine.sampling import Start, decode
 
@@ -53,10 +55,24 @@ def opening(backend: Backend, request: Request) -> Opening:
         return decode(backend, codes, level, first, frames, leads)
 
     kept = [reference.frames for reference in request.parents]
+    if early is not None and request.mode is Mode.CONTINUE and _is_unheard(parents, kept):
+        early(_continued(config, request, ancestor(parents, kept, config.hops, _silence)).start)
     found = ancestor(parents, kept, config.hops, hear)
     if request.mode is Mode.CONTINUE:
         return _continued(config, request, found)
     return _same_again(config, request, found)
+
+
+def _is_unheard(parents: Sequence[Take], kept: Sequence[int | None]) -> bool:
+    """Whether some of what is kept of a parent is there in codes only."""
+    return any(
+        frames is not None and frames > take.info.frames for take, frames in zip(parents, kept, strict=True)
+    )
+
+
+def _silence(codes: Codes, level: int, first: int, frames: int, leads: dict[int, Codes]) -> Samples:
+    """In place of what is decoded, for whoever looks at codes only."""
+    return np.zeros(frames, np.float32)
 
 
 def _continued(config: ModelConfig, request: Request, parent: Ancestor) -> Opening:

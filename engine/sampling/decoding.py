@@ -14,6 +14,9 @@ from engine.backends.protocol import Backend, Codes
 from engine.events import AudioChunk
 from engine.sampling.plan import Window
 
+CONTEXT = 24  # codes behind one that is heard as a preview
+FIRST = 24  # codes that the first sound of a preview has at least
+
 
 @dataclass(frozen=True)
 class Fade:
@@ -89,23 +92,46 @@ class Decoder:
         ``leads``: codes that stand beside the level's own, int64 [tokens] by the first of them.
         """
         leads = leads or {}
-        while self.piece * self.grid < self.total and self.sent < self.frames:
-            first, stop = self.piece * self.grid, (self.piece + 1) * self.grid
+        while self._is_more():
+            first, stop = self._span()
             if filled < min(self.total, stop + self.margin):
                 return
-            # What is heard behind a fade still depends on the codes in it, as far as the margin reaches.
-            while self.fades and self.fades[0].stop + self.margin <= first:
-                self.fades.popleft()
-            fades = list(itertools.takewhile(lambda fade: fade.start < stop, self.fades))  # noqa: B023
-            if any(fade.stop > filled or fade.start not in leads for fade in fades):
+            samples = self._decoded(codes[:filled], first, stop, leads)
+            if samples is None:
                 return
-            samples = self.backend.decode_piece(codes[:filled], self.level, self.piece, self.total)
-            for fade in fades:
-                samples = self._faded(samples, codes[:filled], fade, leads[fade.start])
-            skip = max(0, self.seam - first * self.hop)
-            self.held = np.concatenate((self.held, np.clip(samples[skip:], -1.0, 1.0)))
+            self._hold(samples, first * self.hop)
             self.piece += 1
             yield from self._chunks()
+
+    def _is_more(self) -> bool:
+        return self.piece * self.grid < self.total and self.sent < self.frames
+
+    def _span(self) -> tuple[int, int]:
+        """First token of the next piece, and the one behind its last."""
+        return self.piece * self.grid, min(self.total, (self.piece + 1) * self.grid)
+
+    def _hold(self, samples: NDArray[np.float32], start: int) -> None:
+        """Samples from ``start`` on are there; those of the prime are left out."""
+        skip = max(0, self.seam - start)
+        self.held = np.concatenate((self.held, np.clip(samples[skip:], -1.0, 1.0)))
+
+    def _decoded(
+        self, codes: Codes, first: int, stop: int, leads: Mapping[int, Codes] | Beside
+    ) -> NDArray[np.float32] | None:
+        """Samples of the piece from token ``first`` on, as far as the codes go; None while a fade lacks its codes."""
+        # What is heard behind a fade still depends on the codes in it, as far as the margin reaches.
+        while self.fades and self.fades[0].stop + self.margin <= first:
+            self.fades.popleft()
+        fades = list(itertools.takewhile(lambda fade: fade.start < stop, self.fades))
+        if any(fade.stop > codes.size or fade.start not in leads for fade in fades):
+            return None
+        samples = self._piece_of(codes)
+        for fade in fades:
+            samples = self._faded(samples, codes, fade, leads[fade.start])
+        return samples
+
+    def _piece_of(self, codes: Codes) -> NDArray[np.float32]:
+        return self.backend.decode_piece(codes, self.level, self.piece, min(self.total, codes.size))
 
     def _faded(
         self, samples: NDArray[np.float32], codes: Codes, fade: Fade, lead: Codes
@@ -120,7 +146,7 @@ class Decoder:
         alike = float((codes[fade.start : fade.stop] == lead).mean())
         if alike == 1.0:
             return samples
-        there = self.backend.decode_piece(other, self.level, self.piece, self.total)
+        there = self._piece_of(other)
         length = (fade.stop - fade.start) * self.hop
         at = np.arange(samples.size) + (self.piece * self.grid - fade.start) * self.hop + 0.5
         after, inside = at >= length, (at > 0) & (at < length)
@@ -138,6 +164,42 @@ class Decoder:
             chunk, self.held = self.held[:size], self.held[size:]
             yield AudioChunk(self.sent, chunk.astype(np.float32))
             self.sent += size
+
+
+class PreviewDecoder(Decoder):
+    """The same sooner and not to the bit, for audio that finer levels replace.
+
+    Codes count as known with :data:`CONTEXT` codes behind them, where exact samples need the whole margin: the rest
+    is heard 50 dB below the music. The first piece goes in parts, each as long as all before it, so that the first
+    sound waits for a few codes only.
+    """
+
+    def take(
+        self, codes: Codes, filled: int, leads: Mapping[int, Codes] | Beside | None = None
+    ) -> Iterator[AudioChunk]:
+        """See :meth:`Decoder.take`; chunks are as long as it comes."""
+        leads = leads or {}
+        while self._is_more():
+            first, stop = self._span()
+            reach = filled if filled == self.total else filled - CONTEXT
+            done = max(first * self.hop, self.seam + self.sent)
+            fresh = min(reach, stop) * self.hop - done
+            if reach < stop and (
+                self.sent >= self.grid * self.hop or fresh < max(self.sent, FIRST * self.hop)
+            ):
+                return
+            samples = self._decoded(codes[:filled], first, stop, leads)
+            if samples is None:
+                return
+            self._hold(samples[done - first * self.hop :][:fresh], done)
+            self.piece += int(reach >= stop)
+            yield from self._chunks()
+
+    def _chunks(self) -> Iterator[AudioChunk]:
+        chunk, self.held = self.held[: self.frames - self.sent], np.empty(0, dtype=np.float32)
+        if chunk.size:
+            yield AudioChunk(self.sent, chunk.astype(np.float32))
+            self.sent += chunk.size
 
 
 def decode(

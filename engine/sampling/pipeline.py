@@ -28,7 +28,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
     def __init__(
         self, schedulers: Sequence[Scheduler], should_stop: Callable[[], bool] = lambda: False
     ) -> None:
-        self._should_stop = should_stop
+        self._should_stop, self._schedulers = should_stop, tuple(schedulers)
         self._changed = threading.Condition()
         self._stopped = False
         self._reports: queue.Queue[list[TakeEvent] | BaseException | None] = queue.Queue(_WAITING)
@@ -50,6 +50,8 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stops the levels; they finish the quantum that they are at."""
+        for scheduler in self._schedulers:
+            scheduler.stopping.set()
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

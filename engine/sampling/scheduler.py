@@ -21,7 +21,9 @@ from engine.sampling.noise import uniforms
 from engine.sampling.plan import Plan, Window
 from engine.sampling.warm import WarmStart
 
-QUANTUM = 64  # token steps a level makes before its codes are shown to the others
+QUANTUM = (
+    32  # token steps a level makes before its codes are shown to the others, and before it can be stopped
+)
 LANES = 8  # windows of all takes that are sampled in step, unless told otherwise
 WORTH = 4  # windows that a strand's beginning waits for: fewer together cost nearly as much as so many
 
@@ -96,6 +98,7 @@ class Scheduler:
         self.numbers = range(first, first + len(self.takes))  # of the takes in events
         self.lanes = max(lanes, len(self.takes))
         self.prime, self.warm = prime or PrimeAudio(), warm
+        self.stopping = threading.Event()  # nothing more is wanted
         self.levels = {level: self._restore(level) for level in range(plan.lowest, len(plan.windows))}
 
     def _restore(self, level: int) -> LevelState:
@@ -202,6 +205,8 @@ class Scheduler:
                 state.waiting = [index for index in state.waiting if index not in begun]
             else:
                 state.leadless = [index for index in state.leadless if index not in begun]
+            if self.stopping.is_set():  # to begin takes as long as several quanta
+                return
         group = state.group
         count = min(QUANTUM, group.tokens - group.done)
         self._sample(state, group, count)
@@ -277,7 +282,7 @@ class Scheduler:
         else:
             if lanes not in state.runners:
                 state.runners[lanes] = self.backend.runner(first.level, lanes)
-            state.runners[lanes].begin(given)
+            state.runners[lanes].begin(given, self.stopping.is_set)
         lead = np.zeros((lanes, first.overlap), np.int64)
         return Group(tuple(together), state.runners[lanes], noise, last, lead)
 

@@ -13,7 +13,7 @@ from engine.errors import BadFormat, Cancelled, OutOfRange
 from engine.events import AudioChunk, Event, LeadCodes, Preview, PrimeEncoded, Progress, WindowDone
 from engine.lyrics import song_lyrics
 from engine.request import Mode, Request
-from engine.sampling.decoding import Beside, Decoder, fades_of, still_beside
+from engine.sampling.decoding import Beside, Decoder, PreviewDecoder, fades_of, still_beside
 from engine.sampling.infill import choose
 from engine.sampling.loose import Loose
 from engine.sampling.pipeline import Pipeline
@@ -187,7 +187,7 @@ def _outlets(
         _Outlet(
             scheduler,
             take,
-            Decoder(
+            (Decoder if level == plan.lowest else PreviewDecoder)(
                 backend,
                 level,
                 plan.total[level],
@@ -210,17 +210,19 @@ def warm_start(
     prime: NDArray[np.float32],
     *,
     takes: int = 1,
+    start: Start | None = None,
     done: Mapping[int, Codes] | None = None,
 ) -> WarmStart | None:
     """Begin the first window that ``takes`` takes of a request like this will sample, for :class:`Making`.
 
-    ``prime`` and ``done`` as in :func:`continue_takes`; where the request then differs in what the window starts from
-    (style, place in the song, pulse), the warm start is passed over. None for a take that does not begin with a
-    prime. Raises what :func:`continue_takes` raises.
+    ``prime``, ``start`` and ``done`` as in :func:`continue_takes`; where the request then differs in what the window
+    starts from (style, place in the song, pulse), the warm start is passed over. None for a take that begins with
+    nothing. Raises what :func:`continue_takes` raises.
     """
-    if request.mode is not Mode.PRIMED:
-        return None
-    start = primed_start(backend.config, request, prime)
+    if start is None:
+        if request.mode is not Mode.PRIMED:
+            return None
+        start = primed_start(backend.config, request, prime)
     plan = plan_of(backend.config, request, start)
     top = backend.config.top
     only = replace(plan, lowest=top)

@@ -98,6 +98,14 @@ def test_every_position_of_every_kind_equals_torch(form: dict[str, Any], tmp_pat
         for position in range(known, n):
             before = tokens[:, position - 1] if position else None
             np.testing.assert_allclose(ours.step(before), theirs.step(before), atol=1e-4)
+    looks = iter((False, True))
+    ours.begin(window, lambda: next(looks))  # of no use any more, until another window
+    with pytest.raises(RuntimeError, match="a window has to be begun first"):
+        ours.step(tokens[:, known - 1])
+    for runner in (ours, theirs):
+        runner.begin(window)
+    before = tokens[:, known - 1]
+    np.testing.assert_allclose(ours.step(before), theirs.step(before), atol=1e-4)
 
 
 @pytest.fixture(scope="module")

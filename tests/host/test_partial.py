@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine import sampling
 from engine.backends.torch_backend import TorchBackend
 from engine.errors import Cancelled, OutOfRange
 from engine.host.jobs import run_request
 from engine.host.telling import TakeStarted
 from engine.request import Fidelity, LevelSampling, Mode, PrimeRef, Request, Sampling, TakeRef
 from engine.sampling import decode
+from engine.sampling.warm import WarmStart
 from engine.take import Take, recover
 from engine.take.lineage import ancestor
 from tests.host.tiny import write_riff
@@ -140,6 +142,33 @@ def test_it_is_continued_from_inside_what_it_holds_at_every_fidelity(
         np.testing.assert_array_equal(top, other.codes()[2])
         assert child.info.frames == 9_000 and child.info.head.overhang == other.info.head.overhang
         assert sorted(child.codes()) == list(range(fidelity.level, 3))
+
+
+def test_its_first_window_is_begun_while_its_end_is_decoded(
+    backend: TorchBackend, request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding waits until the window is begun, so the two are side by side; the window is then gone on with."""
+    take = Stop(backend, 1, 2).partial(request_, tmp_path / "parent")
+    assert take.info.held > take.info.frames
+    asked = child_of(take, take.info.held, Fidelity.DRAFT)
+    (alone,) = run_request(backend, asked, folder=tmp_path / "alone")
+    begun, windows = threading.Event(), []
+    early, piece = sampling.warm_start, TorchBackend.decode_piece
+
+    def warm(*given: object, **more: object) -> WarmStart | None:
+        windows.append(early(*given, **more))  # type: ignore[arg-type]
+        begun.set()
+        return windows[-1]
+
+    def decode_piece(own: TorchBackend, *given: object) -> np.ndarray:
+        assert begun.wait(60)
+        return piece(own, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sampling, "warm_start", warm)
+    monkeypatch.setattr(TorchBackend, "decode_piece", decode_piece)
+    (child,) = run_request(backend, asked, folder=tmp_path / "early")
+    assert [window is not None and window.used for window in windows] == [True]
+    np.testing.assert_array_equal(child.audio().mono_samples(), alone.audio().mono_samples())
 
 
 def test_what_was_heard_only_coarsely_is_filed_as_it_was_heard(

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes
-from engine.sampling.decoding import Decoder, Fade
+from engine.sampling.decoding import CONTEXT, FIRST, Decoder, Fade, PreviewDecoder
 
 GRID, MARGIN, HOP, TOTAL = 8, 2, 4, 32
 
@@ -56,3 +56,39 @@ def test_a_piece_waits_for_its_margin_and_for_all_of_its_fade(filled: int, piece
 def test_a_piece_waits_for_the_other_codes() -> None:
     decoder = Decoder(cast(Backend, Steps()), 0, TOTAL, 0, TOTAL * HOP, 16, [Fade(12, 20)])
     assert sum(chunk.samples.size for chunk in decoder.take(np.full(TOTAL, 3), TOTAL, {})) == GRID * HOP
+
+
+class Long(Steps):
+    """The same in pieces longer than what a preview waits for, and a margin that it does not wait for."""
+
+    def decode_grid(self, level: int) -> int:
+        return 4 * (CONTEXT + FIRST)
+
+    def decode_margin(self, level: int) -> int:
+        return 3 * CONTEXT
+
+    def decode_piece(self, codes: Codes, level: int, piece: int, total: int) -> NDArray[np.float32]:
+        grid = self.decode_grid(level)
+        return np.repeat(codes[piece * grid : min(total, (piece + 1) * grid)], HOP).astype(np.float32) / 1000
+
+
+def test_a_preview_begins_with_a_few_codes_and_goes_on_in_pieces() -> None:
+    grid, seam = 4 * (CONTEXT + FIRST), 10
+    total = 3 * grid
+    codes = np.arange(total)
+    decoder = PreviewDecoder(cast(Backend, Long()), 0, total, seam * HOP, (total - seam) * HOP, 16)
+    heard: list[NDArray[np.float32]] = []
+    ends = []  # codes that can be heard after so many are known
+    least = seam + FIRST + CONTEXT
+    for filled in (
+        least - 1, least, least + 5, least + FIRST, grid + CONTEXT, 2 * grid + CONTEXT - 1, 2 * grid + CONTEXT, total,
+    ):  # fmt: skip
+        for chunk in decoder.take(codes, filled):
+            assert chunk.start == sum(part.size for part in heard)
+            heard.append(chunk.samples)
+        ends.append(seam + sum(part.size for part in heard) // HOP)
+    first = seam + FIRST
+    assert ends == [seam, first, first, first + FIRST, grid, grid, 2 * grid, total]
+    np.testing.assert_array_equal(
+        np.concatenate(heard), np.repeat(codes[seam:], HOP).astype(np.float32) / 1000
+    )

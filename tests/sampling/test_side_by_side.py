@@ -44,8 +44,10 @@ def test_the_draft_is_heard_first_and_finer_levels_follow(model: Model, prime: N
         fidelity: heard(continue_prime(model, request(fidelity=fidelity), prime)) for fidelity in Fidelity
     }
     for level, fidelity in ((2, Fidelity.DRAFT), (1, Fidelity.FINE)):
-        previews = [e for e in events if isinstance(e, Preview) and e.level == level]
-        np.testing.assert_array_equal(np.concatenate([e.samples for e in previews]), alone[fidelity])
+        previews = np.concatenate([e.samples for e in events if isinstance(e, Preview) and e.level == level])
+        assert previews.shape == alone[fidelity].shape
+        error = np.square(previews - alone[fidelity]).mean() / np.square(alone[fidelity]).mean()
+        assert error < 1e-3  # they are heard before all is known that reaches into them
     np.testing.assert_array_equal(heard(iter(events)), alone[Fidelity.FULL])
     order = [e.level if isinstance(e, Preview) else 0 for e in events if isinstance(e, Preview | AudioChunk)]
     assert order[0] == 2 and order.index(1) < order.index(0)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.backends.protocol import Codes, WindowInput
+from engine.backends.protocol import Codes, Stopped, WindowInput, never
 from engine.codec.config import CodecConfig
 from engine.errors import NoMemory
 from engine.host.mock.options import DEFAULT_MODEL, MockModels
@@ -122,7 +122,7 @@ class MockRunner:
         self._window: WindowInput | None = None
         self._at = 0
 
-    def begin(self, window: WindowInput) -> None:
+    def begin(self, window: WindowInput, stopped: Stopped = never) -> None:
         """Take in what the windows start from."""
         self._window, self._at = window, window.prefix.shape[1]
         self._scores = tuple(score_of(style, window.pulse, self._config.rate) for style in window.styles)
