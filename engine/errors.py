@@ -107,6 +107,12 @@ class BadTarget(SegueError):
     code, slug = 400, "bad_target"
 
 
+class NothingToUndo(SegueError):
+    """There is no step to go back, or forward, to."""
+
+    code, slug = 409, "nothing_to_undo"
+
+
 class NoCodes(SegueError):
     """A take that holds no codes to make finer."""
 

@@ -36,6 +36,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "infill": LazyCommand("bridge.cli.infill:infill", "Sample a span of a take again."),
     "tree": LazyCommand("bridge.cli.tree:tree", "Continue a riff in branches, and each branch again."),
     "compose": LazyCommand("bridge.cli.compose:compose", "Choose among continuations, step by step."),
+    "takes": LazyCommand("bridge.cli.takes:takes", "List, mark, hear, recall and tidy up takes."),
     "train": LazyCommand("engine.training.cli:train", "Train a codec or a prior on a folder of audio."),
     "corpus": LazyCommand("engine.corpus.cli:corpus", "Make and look at the training corpus."),
     "eval": LazyCommand("engine.evaluation.cli:evaluate", "Measure a model: codec, priors, continuations."),
@@ -61,26 +62,34 @@ class Failure(click.ClickException):
 
 
 class LazyGroup(click.Group):
-    """A group whose subcommands are imported on first use, so that ``segue --help`` is immediate."""
+    """A group whose subcommands are imported on first use, so that its ``--help`` is immediate."""
+
+    def __init__(self, *args: Any, table: dict[str, LazyCommand], **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of all subcommands, in the order of :data:`COMMANDS`."""
-        return list(COMMANDS)
+        """Names of all subcommands, in the order of the table."""
+        return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the subcommand ``cmd_name``; None when there is no such command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self._table:
             return None
-        module, _, attribute = COMMANDS[cmd_name].target.partition(":")
+        module, _, attribute = self._table[cmd_name].target.partition(":")
         command = getattr(import_module(module), attribute)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{COMMANDS[cmd_name].target} is not a click command")
+            raise TypeError(f"{self._table[cmd_name].target} is not a click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands from the table, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
+            formatter.write_dl([(name, command.summary) for name, command in self._table.items()])
+
+
+class RootGroup(LazyGroup):
+    """The one group that turns failures into sentences and exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; named failures leave as :class:`Failure`, an interrupt as exit code 130."""
@@ -122,7 +131,7 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
         ctx.exit()
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=RootGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,

@@ -23,6 +23,7 @@ from bridge.session.jobs import JobBook
 from bridge.session.listening import Listening
 from bridge.session.models import Catalogue, ModelDesk, StoredModels
 from bridge.session.notices import Notices, Sendable
+from bridge.session.noticing import Noticing
 from bridge.session.playback import Player
 from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
@@ -36,6 +37,7 @@ from bridge.session.transport import MusicalTime
 from bridge.supervision.engine_client import EngineClient, EngineSetup, EngineState
 from engine.errors import NotReady, SegueError
 from engine.host.protocol import Failed, Loading, PrimeReady, Ready, Report
+from engine.shelf.index import Index
 
 log = logging.getLogger("segue")
 
@@ -90,7 +92,8 @@ class Session:
         self._primes = PrimeDesk(self.engine.send, self._notices, self._advance)
         self._aside = Aside(self._tell_people)
         self._history = History(self._properties)
-        self._takes = TakeBook(self._notices, self._properties, self._history, self._aside)
+        self._index = Index(setup.takes)
+        self._takes = TakeBook(self._notices, self._properties, self._history, self._aside, self._index)
         self._jobs = JobBook(
             send=self.engine.send,
             engine_ready=self._engine_ready_or_none,
@@ -178,6 +181,8 @@ class Session:
             exporting=self._stage.exporting,
             aside=self._aside,
             tell=self._tell_people,
+            index=self._index,
+            noticing=Noticing(self._index, self._takes, self._aside, self._jobs.growing),
         )
 
     def _desk(self) -> Desk:
@@ -211,7 +216,7 @@ class Session:
 
         Raises :class:`Busy` when the port is taken and :class:`NoDevice` when the audio device is not there.
         """
-        await self._remembering.begin(self._setup.takes)  # before anybody can choose anything
+        await self._remembering.begin()  # before anybody can choose anything
         self.address = await self.endpoint.listen(self._setup.host, self._setup.port, tcp=True)
         await self.query.start(self._setup.host, self._setup.query_ports, self.address, self._setup.announce)
         self._heart = asyncio.create_task(

@@ -7,17 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.session.properties import Properties
-from engine.errors import SegueError
+from engine.errors import NothingToUndo
 
 ADDRESS = "/segue/history"
 MOST_STEPS = 200
 SWEEP_SECONDS = 1.0  # movements of one knob with no longer pauses are one step
-
-
-class NothingToUndo(SegueError):
-    """There is no step to go back, or forward, to."""
-
-    code, slug = 409, "nothing_to_undo"
 
 
 @dataclass

@@ -267,6 +267,10 @@ class JobBook:
             )
         self._end(job, "cancelled")
 
+    def growing(self, folder: str) -> bool:
+        """Whether the running job makes the take in this folder, and will tell of it."""
+        return self.running is not None and folder in self.running.folders.values()
+
     def report(self, report: JobState | TakeDone | JobFailed | JobCancelled) -> None:
         """What the engine says about the running job; reports about jobs that have ended are ignored."""
         job = self.running

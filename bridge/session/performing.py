@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bridge.session.aside import Aside
+from bridge.session.entries import TakeEntry
 from bridge.session.launching import Launching
 from bridge.session.notices import Notices
 from bridge.session.playback import Player
 from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
 from bridge.session.sound import Sound
-from bridge.session.takes import TakeBook, TakeEntry
+from bridge.session.takes import TakeBook
 from bridge.session.voices import Plan, Voice
 from engine.errors import NoPrime, NoTake, SegueError
 

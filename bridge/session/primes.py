@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.osc.endpoint import Peer
+from bridge.session.entries import TakeEntry, beyond
 from bridge.session.notices import Notices
 from bridge.session.settings import tempo_of
-from bridge.session.takes import TakeEntry, beyond
 from engine.errors import BadFormat, NoFile, NotReady, PathNotAllowed, QueueFull, SegueError
 from engine.host.protocol import Command, Failed, PrimeReady, TakePrime
 from engine.request import PrimeRef

@@ -5,11 +5,12 @@ from __future__ import annotations
 from bridge.osc.endpoint import Peer
 from bridge.session.choices import Choices, difference
 from bridge.session.desk import Desk
+from bridge.session.entries import TakeEntry
 from bridge.session.lyrics import LyricSheet
 from bridge.session.settings import Settings
 from bridge.session.styles import UNKNOWN, StyleChoice
-from bridge.session.takes import TakeEntry
 from engine.request import Mode, PrimeRef, Request, Style
+from engine.shelf.listed import mix_name
 
 
 def recall(desk: Desk, entry: TakeEntry, peer: Peer, request_tag: str = "") -> None:
@@ -83,10 +84,4 @@ def _settings(now: Settings, request: Request, rate: int) -> Settings:
 
 def _style(style: Style) -> StyleChoice:
     """A style under the name that a mix of its parts has."""
-    parts = [
-        f"{name}:{weight:.4g}"
-        for weights in (style.genres, style.artists)
-        for name, weight in weights.items()
-    ]
-    alone = parts[0].rpartition(":")[0] if len(parts) == 1 else ""
-    return StyleChoice(alone or "+".join(parts) or UNKNOWN, 0, style)
+    return StyleChoice(mix_name(style.genres, style.artists) or UNKNOWN, 0, style)

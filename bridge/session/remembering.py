@@ -11,6 +11,7 @@ from bridge.session.aside import Aside
 from bridge.session.choices import Choosing
 from bridge.session.exporting import Exporting
 from bridge.session.notices import NOBODY, Notices
+from bridge.session.noticing import Noticing
 from bridge.session.performing import Levels, Performing
 from bridge.session.primes import PrimeDesk
 from bridge.session.shelf import read_shelf
@@ -18,6 +19,7 @@ from bridge.session.state import Memory, SessionState, read_state
 from bridge.session.takes import TakeBook
 from bridge.session.transport import MusicalTime
 from engine.errors import SegueError
+from engine.shelf.index import Index
 
 OWN_CLOCKS = ("internal", "osc")  # whose tempo is the session's own
 
@@ -46,7 +48,10 @@ class Remembering:
         exporting: Exporting,
         aside: Aside,
         tell: Callable[[str], None],
+        index: Index,
+        noticing: Noticing,
     ) -> None:
+        self._index, self._noticing = index, noticing
         self.problems: tuple[str, ...] = ()  # found at the start, when hardly anybody listens
         self._setup, self._tell = setup, tell
         self._choosing, self._primes, self._takes = choosing, primes, takes
@@ -56,15 +61,15 @@ class Remembering:
         self._prime_given = setup.path is None
         self._memory = Memory(setup.path, self._now, notices, aside, tell)
 
-    async def begin(self, takes: Path) -> None:
-        """Put back what was chosen; then begin to read the takes of a folder, which goes on beside."""
+    async def begin(self) -> None:
+        """Put back what was chosen; then begin to read the takes of the folder, which goes on beside."""
         self._takes.expect()
         if self._setup.path is not None and not self._setup.fresh:
             state, problem = await asyncio.to_thread(read_state, self._setup.path)
             if problem:
                 self._complain(problem)
             self._restore(state or SessionState())
-        self._shelf = asyncio.create_task(self._read_takes(takes))
+        self._shelf = asyncio.create_task(self._read_takes())
 
     def engine_ready(self) -> None:
         """The engine can read the prime of the last session, unless there is another one by now."""
@@ -75,6 +80,7 @@ class Remembering:
 
     def close(self) -> None:
         """Keep what has changed last."""
+        self._noticing.close()
         if self._shelf is not None:
             self._shelf.cancel()
         self._memory.close()
@@ -83,9 +89,10 @@ class Remembering:
         self.problems += (sentence,)
         self._tell(sentence)
 
-    async def _read_takes(self, folder: Path) -> None:
-        shelf = await asyncio.to_thread(read_shelf, folder)
+    async def _read_takes(self) -> None:
+        shelf = await asyncio.to_thread(read_shelf, self._index)
         self._takes.take_up(shelf)
+        self._noticing.start()
         if shelf.problems:
             more = f" ({len(shelf.problems) - 1} more like it)" if shelf.problems[1:] else ""
             self._complain(shelf.problems[0] + more)

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 
 from bridge.clock import Launch
+from bridge.session.entries import TakeEntry
 from bridge.session.jobs import Job, JobBook
 from bridge.session.launching import Launching
 from bridge.session.notices import NOBODY, Notices, Sendable
 from bridge.session.playback import Player
 from bridge.session.sources import FromTake, continued
-from bridge.session.takes import TakeBook, TakeEntry
+from bridge.session.takes import TakeBook
 from bridge.session.voices import Plan, Voice
 from engine.errors import NotReady, SegueError
 from engine.host.protocol import Ready

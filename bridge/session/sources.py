@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import Protocol
 
 from bridge.session.choices import Choices
+from bridge.session.entries import TakeEntry, beyond
 from bridge.session.primes import Prime
 from bridge.session.settings import build_request
-from bridge.session.takes import TakeEntry, beyond
 from engine.errors import NoCodes
 from engine.host.protocol import Ready
 from engine.request import Fidelity, Mode, Place, PrimeRef, Request, TakeRef

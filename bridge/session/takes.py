@@ -3,92 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
-
-from pydantic import ValidationError
 
 from bridge.osc.endpoint import Peer
 from bridge.session.aside import Aside
+from bridge.session.entries import TakeEntry, TakeState
 from bridge.session.history import History
 from bridge.session.notices import Notices, Sendable
 from bridge.session.properties import Properties
-from bridge.session.shelf import Found, Shelf, bring_back, throw_away
+from bridge.session.shelf import Shelf
 from engine.errors import NoTake, OutOfRange, SegueError
-from engine.request import Mode, Request
-from engine.take.marks import Marks, write_marks
-from engine.take.take import PRIME
+from engine.request import Request
+from engine.shelf.changing import bring_back, change_marks, checked, throw_away
+from engine.shelf.index import Index, free_number
+from engine.shelf.lines import Change, usual_name
+from engine.take.marks import Marks
 
 CURRENT = "/segue/take/current"
-TakeState = Literal["done", "partial"]
-
-
-@dataclass(frozen=True)
-class TakeEntry:
-    """A take as the session knows it.
-
-    ``frames`` of audio in ``wav`` at ``rate`` Hz; ``held``: frames that it can be continued from, more than ``frames``
-    of a take that was cut short. ``job`` and ``index``: the job of this session that made it, and which of its takes.
-    """
-
-    number: int
-    folder: str
-    wav: str
-    request: Request
-    rate: int
-    frames: int
-    held: int
-    state: TakeState = "done"
-    job: str = ""
-    index: int = 0
-    marks: Marks = field(default_factory=Marks)
-
-    @property
-    def name(self) -> str:
-        """Its own name, or A01 for number 1."""
-        return self.marks.name or usual_name(self.number)
-
-    @property
-    def seconds(self) -> float:
-        """Length of the continuation."""
-        return self.frames / self.rate
-
-    @property
-    def from_nothing(self) -> bool:
-        """Whether nothing was heard before it."""
-        return self.request.mode is Mode.ANCESTRAL
-
-    @property
-    def prime(self) -> str:
-        """The file of what was heard before it."""
-        return str(Path(self.folder) / PRIME)
-
-
-def usual_name(number: int) -> str:
-    """A01 for 1."""
-    return f"A{number:02d}"
-
-
-def beyond(take: TakeEntry, frames: int) -> OutOfRange:
-    """What is wrong with going on from frame ``frames`` of a take."""
-    return OutOfRange(
-        f"the take {take.name} can be continued from 0 to {take.held / take.rate:.2f} s of it, "
-        f"not from {frames / take.rate:.2f} s"
-    )
+MOST_TOLD = 500  # takes on disk that are told when a session begins, the newest ones
 
 
 class TakeBook:
-    """The takes by number. Numbers are not used twice in a session.
+    """The takes by number, which is that of the index beside them, and is not used twice in a session.
 
     ``current`` is what a controller's keep and rate mean: the take that was made or selected last.
     """
 
-    def __init__(self, notices: Notices, properties: Properties, history: History, aside: Aside) -> None:
+    def __init__(
+        self, notices: Notices, properties: Properties, history: History, aside: Aside, index: Index
+    ) -> None:
         self._notices, self._properties = notices, properties
-        self._history, self._aside = history, aside
+        self._history, self._aside, self._index = history, aside, index
         self._takes: dict[int, TakeEntry] = {}
-        self._last = 0
+        self._folders: dict[str, int] = {}  # numbers that were given, of takes that are gone too
         self._waiting: list[Callable[[], object]] | None = None  # takes made while the shelf is read
         self._current = 0
         properties.add(CURRENT, lambda: (self._current,))
@@ -108,28 +56,23 @@ class TakeBook:
     def take_up(self, shelf: Shelf) -> None:
         """The takes that were on disk; those that were made meanwhile come after them."""
         for found in shelf.found:
-            entry = self._of_disk(found)
-            self._takes[entry.number] = entry
+            self._enter(TakeEntry.of_disk(found.number, self._index.root, found))
+        for entry in [*self][-MOST_TOLD:]:
             self._tell(entry)
         waiting, self._waiting = self._waiting or [], None
         for add in waiting:
             add()
 
-    def _of_disk(self, found: Found) -> TakeEntry:
-        self._last += 1
-        info = found.take.info
-        state: TakeState = "done" if info.state == "complete" else "partial"
-        return TakeEntry(
-            self._last,
-            str(found.take.folder),
-            str(found.take.wav),
-            info.head.request,
-            info.head.rate,
-            info.frames,
-            info.held,
-            state,
-            marks=found.marks,
-        )
+    def _enter(self, entry: TakeEntry) -> None:
+        self._takes[entry.number] = entry
+        self._folders[entry.folder] = entry.number
+
+    def _number(self, folder: str, wanted: int = 0) -> int:
+        """The number of a take that is new here: the one that the index gives it, unless this session gave it away."""
+        if folder in self._folders:
+            return self._folders[folder]
+        taken = set(self._folders.values())
+        return wanted if wanted and wanted not in taken else free_number(Path(folder).name, taken)
 
     def add(
         self,
@@ -148,10 +91,22 @@ class TakeBook:
         """A take that was just made; all subscribers and ``also`` are told. The first of a job is the current one."""
 
         def enter() -> None:
-            self._last += 1
-            reach = frames if held is None else held
-            entry = TakeEntry(self._last, folder, wav, request, rate, frames, reach, state, job, index)
-            self._takes[entry.number] = entry
+            number = self._number(folder)
+            known = self._takes.get(number)  # (the index may have told of it first)
+            entry = TakeEntry.of_request(
+                number,
+                folder,
+                request,
+                wav=wav,
+                rate=rate,
+                frames=frames,
+                held=frames if held is None else held,
+                state=state,
+                job=job,
+                index=index,
+                marks=Marks() if known is None else known.marks,
+            )
+            self._enter(entry)
             self._tell(entry, also)
             if index == 0:
                 self._select(entry.number)
@@ -190,20 +145,19 @@ class TakeBook:
 
     def of_folder(self, folder: str) -> TakeEntry | None:
         """The take in a folder."""
-        return next((entry for entry in self._takes.values() if entry.folder == folder), None)
+        return self._takes.get(self._folders.get(folder, 0))
 
     # -- telling --------------------------------------------------------------------------------------------------
 
     def told(self, entry: TakeEntry) -> tuple[Sendable, ...]:
         """Arguments of ``/segue/take``: id name parent seconds bpm seed rating state path."""
-        request = entry.request
         return (
             entry.number,
             entry.name,
-            self._parent(request),
+            self._parent(entry),
             float(entry.seconds),
-            float(request.bpm or 0.0),
-            request.seed,
+            float(entry.bpm or 0.0),
+            entry.seed,
             entry.marks.rating,
             entry.state,
             entry.wav,
@@ -221,13 +175,10 @@ class TakeBook:
         for address, *values in self.told_marks(entry):
             self._notices.publish(address, *values, also=also)
 
-    def _parent(self, request: Request) -> str:
-        """The name of the take that a request goes on from, its folder's where the session does not know it."""
-        if not request.parents:
-            return ""
-        folder = request.parents[-1].folder
-        parent = self.of_folder(folder)
-        return Path(folder).name if parent is None else parent.name
+    def _parent(self, entry: TakeEntry) -> str:
+        """The name of the take that this one goes on from, its folder's where the session does not know it."""
+        parent = self.of_folder(entry.parent)
+        return Path(entry.parent).name if parent is None else parent.name
 
     # -- selecting ------------------------------------------------------------------------------------------------
 
@@ -264,20 +215,18 @@ class TakeBook:
 
         Raises :class:`OutOfRange` for a name or colour that cannot be.
         """
-        try:
-            new = Marks.model_validate(entry.marks.model_dump() | marks)
-        except ValidationError as error:
-            raise OutOfRange(_sentence(error)) from error
-        if new.name and new.name != entry.marks.name:
+        new, old = checked(entry.marks, **marks), entry.marks
+        if new.name and new.name != old.name:
             self._check_name(entry, new.name)
-        old = entry.marks
-        self._mark(entry.number, new, also)
+        now, before = ({name: getattr(state, name) for name in marks} for state in (new, old))
+        number, lines = entry.number, list[str]()
+        self._mark(number, label, now, lines, also)
         if new != old:
-            what = f"{label} {usual_name(entry.number)}"
+            what = f"{label} {usual_name(number)}"
             self._history.add(
                 what,
-                lambda: self._mark(entry.number, old),
-                lambda: self._mark(entry.number, new),
+                lambda: self._mark(number, label, before, lines, back=True),
+                lambda: self._mark(number, label, now, lines),
                 kind=what if label == "rate" else "",
             )
 
@@ -288,32 +237,76 @@ class TakeBook:
                     f"the name '{name}' is that of take {other.number} already; give another one"
                 )
 
-    def _mark(self, number: int, marks: Marks, also: Peer | None = None) -> None:
+    def _mark(
+        self,
+        number: int,
+        label: str,
+        marks: dict[str, object],
+        lines: list[str],
+        also: Peer | None = None,
+        back: bool = False,
+    ) -> None:
+        """Other marks of a take, here and on disk. ``lines``: of the index, that tell of it; ``back``: it takes back
+        what the last of them tells."""
         entry = self._takes.get(number)
         if entry is None:
             return  # it was deleted meanwhile
-        before, entry = entry, replace(entry, marks=marks)
-        self._takes[number] = entry
+        self._remark(entry, entry.marks.model_copy(update=marks), also)
+        folder = Path(entry.folder).name
+
+        def write() -> None:
+            undoes = lines.pop() if back and lines else ""
+            change = change_marks(self._index, folder, label=label, undoes=undoes, **marks)
+            if change is not None and not back:
+                lines.append(change.id)
+
+        self._aside.run(write)
+
+    def _remark(self, entry: TakeEntry, marks: Marks, also: Peer | None = None) -> None:
+        before, entry = entry.marks, replace(entry, marks=marks)
+        self._takes[entry.number] = entry
         self._notices.publish("/segue/take", *self.told(entry), also=also)
-        if marks.kept != before.marks.kept:
-            self._notices.publish("/segue/take/keep", number, int(marks.kept), also=also)
-        if marks.color != before.marks.color:
-            self._notices.publish("/segue/take/color", number, marks.color, also=also)
-        folder = Path(entry.folder)
-        self._aside.run(lambda: write_marks(folder, marks))
+        if marks.kept != before.kept:
+            self._notices.publish("/segue/take/keep", entry.number, int(marks.kept), also=also)
+        if marks.color != before.color:
+            self._notices.publish("/segue/take/color", entry.number, marks.color, also=also)
+
+    # -- what others do -----------------------------------------------------------------------------------------------
+
+    def notice(self, change: Change) -> None:
+        """What another process has done to a take of this folder."""
+        listed, root = change.entry.listed, self._index.root
+        folder = str(root / change.entry.folder)
+        known = self.of_folder(folder)
+        if not change.entry.here:
+            if known is not None:
+                self._remove(known.number)
+            return
+        if not listed.held:
+            return
+        number = self._number(folder, change.entry.number)
+        entry = TakeEntry.of_disk(number, root, change.entry)
+        if known is None:
+            self._enter(entry)
+            self._tell(entry)
+        elif (entry.state, entry.frames) != (known.state, known.frames):
+            self._enter(replace(entry, job=known.job, index=known.index))
+            self._tell(entry)
+        elif entry.marks != known.marks:
+            self._remark(known, entry.marks)
 
     # -- going ----------------------------------------------------------------------------------------------------
 
     def delete(self, entry: TakeEntry) -> None:
         """Move a take's folder to the trash; undo brings it back."""
-        thrown: list[Path] = []
+        lines: list[str] = []
         kept: list[TakeEntry] = []
-        folder = Path(entry.folder)
+        folder = Path(entry.folder).name
 
         def throw() -> None:
             kept.append(self._takes[entry.number])
             self._remove(entry.number)
-            self._aside.run(lambda: thrown.append(throw_away(folder)), failed=stays)
+            self._aside.run(lambda: lines.append(throw_away(self._index, folder).id), failed=stays)
 
         def stays(error: SegueError) -> None:
             self._notices.publish("/segue/error", error.message)
@@ -325,7 +318,7 @@ class TakeBook:
             self._takes[returned.number] = returned
             self._tell(returned)
             self._select(returned.number)
-            self._aside.run(lambda: bring_back(thrown.pop(), folder) if thrown else None)
+            self._aside.run(lambda: bring_back(self._index, folder, undoes=lines.pop()) if lines else None)
 
         throw()
         self._history.add(f"delete {entry.name}", bring, throw)
@@ -342,13 +335,3 @@ class TakeBook:
 
 def _within(place: int, count: int) -> int:
     return min(count - 1, max(0, place))
-
-
-def _sentence(error: ValidationError) -> str:
-    """What is wrong with a mark, in one sentence."""
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "value_error":
-        return str(first["ctx"]["error"])
-    return (
-        f"the {first['loc'][0]} is {str(first['input'])[:40]!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
-    )

@@ -29,7 +29,8 @@
     what somebody thinks of it (:mod:`engine.take.marks`): the only file that changes later.
 
 Files get their final names only by renaming complete ones. :class:`TakeWriter` makes and resumes takes,
-:func:`recover` makes a partial take of an interrupted one, :class:`Take` reads.
+:func:`recover` makes a partial take of an interrupted one, :class:`Take` reads. When all is in place, one line in the
+index of the takes root (:mod:`engine.shelf`) announces it.
 """
 
 from engine.take.recovery import discard, recover

@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError, field_validator
 from engine.audio.durable import write_durably
 from engine.errors import BadFormat
 from engine.request import Frozen
+from engine.shelf.files import MARKS as MARKS
 
-MARKS = "marks.json"
 MAX_NAME = 80
 MAX_RATING = 5
 _COLOR = re.compile(r"#[0-9a-f]{6}")

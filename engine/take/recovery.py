@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from engine.shelf.index import announce
 from engine.take.closing import close_take
 from engine.take.journal import Journal
 from engine.take.state import Growth
@@ -26,9 +27,11 @@ def recover(folder: str | Path) -> Take:
     journal = Journal(folder / JOURNAL)
     try:
         growth = Growth.of(journal.records)
-        return close_take(folder, head, growth, "partial")
+        take = close_take(folder, head, growth, "partial")
     finally:
         journal.close()
+    announce(folder)
+    return take
 
 
 def discard(folder: str | Path) -> None:

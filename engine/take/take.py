@@ -17,10 +17,15 @@ from safetensors import SafetensorError, safe_open
 from engine.audio import Waveform, read_audio
 from engine.errors import BadFormat, NoFile
 from engine.request import Frozen, Pulse, Request
-
-REQUEST, PRIME, JOURNAL, AUDIO_PART = "request.json", "prime.wav", "journal", "audio.part"
-CODES, CONTINUATION, TAKE = "codes.safetensors", "continuation.wav", "take.json"
-LEADS = "leads.safetensors"  # only of takes whose windows were sampled side by side
+from engine.shelf.files import AUDIO_PART as AUDIO_PART
+from engine.shelf.files import CODES as CODES
+from engine.shelf.files import CONTINUATION as CONTINUATION
+from engine.shelf.files import JOURNAL as JOURNAL
+from engine.shelf.files import LEADS as LEADS
+from engine.shelf.files import PRIME as PRIME
+from engine.shelf.files import REQUEST as REQUEST
+from engine.shelf.files import TAKE as TAKE
+from engine.shelf.listed import held_frames
 
 Leads = dict[int, dict[int, NDArray[np.int64]]]  # by level and by the token that each begins beside
 
@@ -147,10 +152,15 @@ class TakeInfo(Frozen):
 
         More than ``frames`` of a take that was cut short before its finer levels had followed.
         """
-        top = max(self.tokens, default=0)
-        made = self.tokens.get(top, 0) - self.prime_tokens.get(top, 0)
-        reach = made * self.head.hop + self.head.overhang if self.state == "partial" and top == 2 else 0
-        return max(self.frames, min(self.head.request.frames, reach))
+        return held_frames(
+            frames=self.frames,
+            asked=self.head.request.frames,
+            partial=self.state == "partial",
+            tokens=self.tokens,
+            prime_tokens=self.prime_tokens,
+            hop=self.head.hop,
+            overhang=self.head.overhang,
+        )
 
 
 @dataclass(frozen=True)

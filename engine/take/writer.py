@@ -21,6 +21,8 @@ from engine.audio.durable import sync_folder, write_durably, writing
 from engine.errors import BadFormat, Busy, SegueError
 from engine.events import AudioChunk, Event, KeptCodes, LeadCodes, Preview, PrimeEncoded, WindowDone
 from engine.request import Pulse, Request
+from engine.shelf.files import TRASH
+from engine.shelf.index import announce
 from engine.take.closing import close_take
 from engine.take.journal import Journal, Kind, Record, sync_data
 from engine.take.state import Growth
@@ -28,7 +30,7 @@ from engine.take.take import AUDIO_PART, JOURNAL, PRIME, REQUEST, Take, TakeHead
 
 _SYNC_SECONDS = 0.5  # audio that a power cut may cost; codes are on disk window by window
 _NONE = np.zeros(0, np.int64)
-_NAME = re.compile(r"_A(\d+)$")
+_NAME = re.compile(r"_A(\d{1,9})(?:\.\d+)?$")
 
 
 class TakeWriter:
@@ -249,6 +251,7 @@ class TakeWriter:
         self.close()
         for name in (JOURNAL, AUDIO_PART):
             (self.folder / name).unlink(missing_ok=True)
+        announce(self.folder)
         return take
 
     def close(self) -> None:
@@ -273,11 +276,8 @@ def _empty_place(place: Path) -> Path:
 def _new_folder(root: Path, now: datetime) -> Path:
     with writing(root):
         root.mkdir(parents=True, exist_ok=True)
-        numbers = [
-            int(match.group(1))
-            for entry in root.iterdir()
-            if entry.name.startswith(f"{now:%Y-%m-%d}_") and (match := _NAME.search(entry.name))
-        ]
+        names = [entry.name for place in (root, root / TRASH) if place.is_dir() for entry in place.iterdir()]
+        numbers = [int(match.group(1)) for name in names if (match := _NAME.search(name))]
         number = max(numbers, default=0) + 1
         while True:
             folder = root / f"{now:%Y-%m-%d_%H%M%S}_A{number:02d}"

@@ -138,7 +138,7 @@ def test_a_stopped_job_can_be_resumed_in_the_middle_of_its_takes(
     root = tmp_path / "stopped"
     with pytest.raises(Cancelled):
         run_request(backend, request, folder=root, takes=3, on_event=listen, should_stop=stop)
-    folders = sorted(root.iterdir())
+    folders = sorted(root.glob("2*"))
     assert len(folders) == 3  # they are sampled side by side
     told: list[JobEvent] = []
     rest = run_request(backend, request, folder=root, takes=3, resume=folders[1:], on_event=told.append)
@@ -147,8 +147,8 @@ def test_a_stopped_job_can_be_resumed_in_the_middle_of_its_takes(
         True,
         True,
     ]
-    again = run_request(backend, request, folder=root, takes=3, resume=sorted(root.iterdir()))
-    assert [take.folder for take in again] == sorted(root.iterdir())
+    again = run_request(backend, request, folder=root, takes=3, resume=sorted(root.glob("2*")))
+    assert [take.folder for take in again] == sorted(root.glob("2*"))
     assert np.array_equal(samples(again[0]), samples(whole[0]))
 
 
@@ -159,7 +159,7 @@ def test_a_take_is_resumed_by_its_own_request_and_model_only(
     listen, stop = stop_when(3)
     with pytest.raises(Cancelled):
         run_request(backend, request, folder=tmp_path / "t", on_event=listen, should_stop=stop)
-    (folder,) = (tmp_path / "t").iterdir()
+    (folder,) = (tmp_path / "t").glob("2*")
     with pytest.raises(BadFormat) as other:
         hotter = request.model_copy(update={"frames": 999})
         run_request(backend, hotter, folder=tmp_path / "t", resume=[folder])
@@ -215,7 +215,7 @@ def test_a_full_disk_fails_the_job_and_the_engine_goes_on(tiny_model: Path, tmp_
         )  # more than the prime, less than the take
         started.send(Generate(job="full", request=request, folder=str(root)))
         failed = started.terminal()
-        (folder,) = root.iterdir()
+        (folder,) = root.glob("2*")
         assert failed == JobFailed(
             job="full",
             code=507,

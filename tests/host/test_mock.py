@@ -197,7 +197,7 @@ def test_a_job_fails_on_request_and_keeps_its_windows(plucks: Path, tmp_path: Pa
         started.send(Generate(job="J1", request=request, folder=str(tmp_path)))
         failed = started.terminal()
         assert isinstance(failed, JobFailed) and (failed.code, failed.slug) == (507, "disk_full")
-        (folder,) = tmp_path.iterdir()
+        (folder,) = tmp_path.glob("2*")
         assert recover(folder).info.state == "partial"
         made(started, asked(plucks, 0.2), tmp_path)
 

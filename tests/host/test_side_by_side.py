@@ -138,7 +138,7 @@ def test_takes_that_got_unequally_far_are_gone_on_with(
                 on_event=listen,
                 should_stop=lambda seen=seen, least=windows: seen[0] >= least,
             )
-    begun = sorted(root.iterdir())
+    begun = sorted(root.glob("2*"))
     counts = []
     for folder in begun:
         writer = TakeWriter.resume(folder)
@@ -190,7 +190,7 @@ def test_a_cancel_is_for_all_takes_of_the_job(
         ended = started.terminal()
         assert isinstance(ended, JobCancelled)
         assert [take.index for take in ended.kept] == ([0, 1, 2] if keep else [])
-    left = [Take.load(folder) for folder in sorted(tmp_path.iterdir())]
+    left = [Take.load(folder) for folder in sorted(tmp_path.glob("2*"))]
     assert [(take.info.state, take.info.head.request.seed) for take in left] == (
         [("partial", 7), ("partial", 8), ("partial", 9)] if keep else []
     )
@@ -212,7 +212,9 @@ def test_a_disk_that_fills_up_stops_the_job_and_keeps_every_take(
     with pytest.raises(DiskFull, match="there is no room"):
         run_request(backend, request, folder=tmp_path / "t", takes=2)
     monkeypatch.undo()
-    made = run_request(backend, request, folder=tmp_path / "t", takes=2, resume=[*(tmp_path / "t").iterdir()])
+    made = run_request(
+        backend, request, folder=tmp_path / "t", takes=2, resume=[*(tmp_path / "t").glob("2*")]
+    )
     assert [Filed(take.folder) for take in made] == alone(backend, request, tmp_path, 2)
 
 

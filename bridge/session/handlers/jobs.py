@@ -7,10 +7,10 @@ from collections.abc import Callable
 from bridge.osc.endpoint import Peer
 from bridge.osc.table import Call
 from bridge.session.desk import Desk
+from bridge.session.entries import TakeEntry
 from bridge.session.jobs import Job
 from bridge.session.settings import fresh_seed
 from bridge.session.sources import FromPrime, FromTake, Source, continued, retried, upsampled
-from bridge.session.takes import TakeEntry
 from engine.errors import NoPrime
 from engine.host.protocol import Ready
 from engine.request import Request
