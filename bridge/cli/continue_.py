@@ -48,6 +48,12 @@ MAX_LANES = 64
     help="Length of the prime in seconds; of a take: how much of it is kept. [default: to the end]",
 )
 @click.option(
+    "--from-bar",
+    type=float,
+    default=None,
+    help="Of a take: go on from the beginning of this bar of it, counted from 1. [default: from its end]",
+)
+@click.option(
     "--chunk", type=int, default=4096, show_default=True, help="Frames of audio per step; changes no sample."
 )
 @click.option(
@@ -74,11 +80,12 @@ def continue_(
     as_json: bool,
     **shape: Any,
 ) -> None:
-    """Continue RIFF, an audio file or the folder of a take, and file the result as takes; nothing is played.
+    """Continue RIFF, an audio file or a take (its folder, number or name), and file the result as takes; nothing is
+    played.
 
     An audio file is encoded; a take goes on from its codes.
     """
-    wish = wish_of(resolved(riff), model=model, **shape)
+    wish = wish_of(resolved(riff, out), model=model, **shape)
     _check_takes(takes, chunk, lanes)
     parent = checked_source(wish)
     backend = loaded(model_of(model, parent), as_json)

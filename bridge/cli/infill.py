@@ -48,7 +48,7 @@ def infill(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Sample a span of TAKE (its folder) again and file the result as a new take.
+    """Sample a span of TAKE (its folder, number or name) again and file the result as a new take.
 
     Bars and seconds are counted from the beginning of the continuation, bars from 1. What lies outside the span
     stays as it is, but for the few milliseconds that the codec smears on either side.
@@ -58,7 +58,7 @@ def infill(
     check(Wish(seed=seed))
     if not 1 <= candidates <= MAX_CANDIDATES:
         raise OutOfRange(f"--candidates is {candidates}; it must be from 1 to {MAX_CANDIDATES}")
-    parent = Take.load(resolved(take))
+    parent = Take.load(resolved(take, out))
     before = parent.info.head.request
     span = span_of(parent, begin, end, candidates)
     backend = loaded(model_of(model, parent), as_json)

@@ -23,14 +23,14 @@ from engine.request import Fidelity, Mode, TakeRef
 def upsample(
     take: Path, fidelity: str, seed: int | None, model: str | None, out: Path | None, as_json: bool
 ) -> None:
-    """Make a draft TAKE (its folder) fine or full: its codes stay, those of the levels below are sampled.
+    """Make a draft TAKE (its folder, number or name) fine or full: its codes stay, those of lower levels are sampled.
 
     With the take's own seed, which is the default, the result is the take that would have been made at once.
     """
     from engine.take import Take
 
     check(Wish(seed=seed, fidelity=fidelity))
-    parent = Take.load(resolved(take))
+    parent = Take.load(resolved(take, out))
     before = parent.info.head.request
     if before.fidelity.level <= Fidelity(fidelity).level and parent.info.state == "complete":
         finer = "it is as fine as takes get" if before.fidelity is Fidelity.FULL else "choose a finer one"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.cli.times import frame_at
 from bridge.session.settings import fresh_seed, length_of, tempo_of
-from engine.errors import BadArguments, NoFile, OutOfRange
+from engine.errors import BadArguments, NoFile, NoTake, OutOfRange
+from engine.folders import default_takes
 from engine.lyrics import Words, read_lyrics
 from engine.request import (
     MAX_BPM,
@@ -26,7 +28,11 @@ from engine.request import (
     StyleChange,
     TakeRef,
 )
+from engine.shelf.finding import find
+from engine.shelf.index import Index
 from presets import resolve_style
+
+_TAKE = re.compile(r"(A?\d+)|(\d{4}-\d\d-\d\d_\d{6}_A\d+)", re.IGNORECASE)
 
 if TYPE_CHECKING:
     from engine.backends.protocol import Backend
@@ -48,6 +54,7 @@ class Wish:
     source: Path | None = None
     start: float = 0.0
     length: float | None = None
+    from_bar: float | None = None
     bars: float | None = None
     seconds: float | None = None
     bpm: float | None = None
@@ -78,6 +85,8 @@ def checked_source(wish: Wish) -> Take | None:
     if wish.source is None:
         return None
     if not wish.source.is_dir():
+        if wish.from_bar is not None:
+            raise OutOfRange("--from-bar is for takes; of an audio file, --length says how much is used")
         probe(str(wish.source))
         return None
     if wish.start:
@@ -91,6 +100,8 @@ def check(wish: Wish) -> None:
     """Everything that can be said before the model is loaded. Raises a named error."""
     if not 0 <= wish.start <= 1e6:
         raise OutOfRange(f"the start is {wish.start:g} s; it must be 0 or more")
+    if wish.from_bar is not None and wish.length is not None:
+        raise OutOfRange("--from-bar and --length exclude each other; give one of them")
     if wish.length is not None and not 0 < wish.length <= 1e6:
         raise OutOfRange(f"the length of the prime is {wish.length:g} s; it must be above 0")
     if wish.bars is not None and wish.seconds is not None:
@@ -128,7 +139,7 @@ def wanted(wish: Wish, backend: Backend, parent: Take | None) -> Wanted:
         return Wanted(_request(wish, backend, None, Mode.ANCESTRAL, wish.bpm, 0.0), None)
     if parent is not None:
         head = parent.info.head
-        kept = None if wish.length is None else max(1, round(wish.length * head.rate))
+        kept = _kept(wish, parent)
         reference = TakeRef(folder=str(wish.source), frames=kept)
         before = (head.prime_frames + (parent.info.frames if kept is None else kept)) / head.rate
         bpm = wish.bpm or head.request.bpm
@@ -138,6 +149,26 @@ def wanted(wish: Wish, backend: Backend, parent: Take | None) -> Wanted:
     bpm = tempo_of(riff.path, wish.bpm, shelved.bpm)
     before = shelved.known.waveform.seconds
     return Wanted(_request(wish, backend, None, Mode.PRIMED, bpm, before, riff), shelved.known)
+
+
+def _kept(wish: Wish, parent: Take) -> int | None:
+    """Frames of the parent's continuation that are gone on from; None for all. Raises OutOfRange."""
+    head = parent.info.head
+    if wish.from_bar is None:
+        return None if wish.length is None else max(1, round(wish.length * head.rate))
+    kept = frame_at(f"{wish.from_bar:g}", "--from-bar", head.request.bpm, head.rate)
+    if not kept:
+        raise OutOfRange(
+            "--from-bar is 1, where the take itself begins; segue takes retry makes all of it again, from bar 2 on "
+            "it can be gone on from"
+        )
+    if kept > parent.info.held:
+        bars = f", {head.request.bars:g} bars" if head.request.bars else ""
+        raise OutOfRange(
+            f"--from-bar {wish.from_bar:g} lies at {kept / head.rate:.2f} s; the take is "
+            f"{parent.info.held / head.rate:.2f} s long{bars}"
+        )
+    return kept
 
 
 def _request(
@@ -257,9 +288,22 @@ def begun_seed(record: Path) -> int | None:
     return seed if isinstance(seed, int) else None
 
 
-def resolved(path: Path) -> Path:
-    """The path as another process would have it. Raises NoFile where nothing is."""
+def resolved(path: Path, root: Path | None = None) -> Path:
+    """The path as another process would have it; where nothing is, the folder of the take that is called so.
+
+    ``root``: the takes folder, None for the usual one. Raises NoFile where neither is there, NoTake for what can
+    only mean a take.
+    """
     full = path.expanduser().resolve()
-    if not full.exists():
+    if full.exists():
+        return full
+    if path.name != str(path):
         raise NoFile(f"there is no file '{full}'; check the path")
-    return full
+    index = Index((root or default_takes()).expanduser().resolve())
+    index.refresh()
+    try:
+        return index.root / find(index, str(path)).place
+    except NoTake:
+        if _TAKE.fullmatch(str(path)):
+            raise
+        raise NoFile(f"there is no file '{full}' and no take of that name; check the path") from None

@@ -22,7 +22,7 @@ from engine.codec.pieces import decode_grid, decode_span, decoder_margin, encode
 from engine.errors import BadFormat, OutOfRange
 from engine.request import Style
 from engine.store import ModelConfig, model_folder, read_config
-from engine.store.files import model_hash, prior_file
+from engine.store.files import deciding_files, model_hash, prior_file
 
 ENCODE_TOKENS = 1024  # in a piece: all distances to the codebook are in memory at once
 MOST_LANES = 1024  # that graphs are made and tested for
@@ -44,6 +44,7 @@ class OnnxBackend:
         self.config: ModelConfig = read_config(self.folder)
         manifest = read_manifest(self.folder)
         self.hash = model_hash(self.folder, len(self.config.priors))
+        self.files = deciding_files(self.folder, self.config, graphs=True)
         if manifest.model_hash != self.hash:
             raise BadFormat(
                 f"the ONNX graphs in {self.folder} are of other weights than those beside them; "

@@ -81,6 +81,11 @@ class Backend(Protocol):
     def hash(self) -> str: ...
 
     @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 by name of the files that decide what it makes; none where that is not known."""
+        ...
+
+    @property
     def runtime(self) -> str:
         """What computes the model, and in what precision: samples are the same only on the same one."""
         ...

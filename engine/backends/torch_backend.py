@@ -42,6 +42,11 @@ class TorchBackend:
         """The model's identity."""
         return self.model.hash
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Digests of what decides what it makes."""
+        return self.model.files
+
     def _device(self) -> torch.device:
         return next(self.model.codec.parameters()).device
 

@@ -275,6 +275,7 @@ class _Job:
             left_out=known.left_out,
             pulse=kept_pulse(self.model.config, self.request, known.waveform.mono_samples(), start.pulse),
             runtime=self.model.runtime,
+            model_files=self.model.files,
         )
 
     def _resume(self, folder: Path) -> TakeWriter:

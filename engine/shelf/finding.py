@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,8 @@ from engine.errors import NoTake
 from engine.shelf.files import TAKE
 from engine.shelf.index import Index
 from engine.shelf.lines import Entry, usual_name
+
+_NEAR = 0.6  # of the letters are the same
 
 
 def find(index: Index, text: str, *, trashed: bool | None = False) -> Entry:
@@ -58,16 +61,17 @@ def _plain(text: str) -> str:
 def _offer(entries: Sequence[Entry], text: str) -> str:
     if not entries:
         return "there are none"
-    names = {
-        _plain(name): name
-        for entry in entries
-        for name in (entry.folder, usual_name(entry.number), entry.name)
-    }
-    near = difflib.get_close_matches(_plain(text), names, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean '{names[near[0]]}'?"
     if text.strip().isdigit():
-        nearest = min(entries, key=lambda entry: abs(entry.number - int(text)))
-        return f"the nearest is {nearest.number}"
+        return f"the nearest is {min(entries, key=lambda entry: abs(entry.number - int(text))).number}"
+    names = [name for entry in entries for name in (entry.name, usual_name(entry.number), entry.folder)]
+    near = max(names, key=lambda name: _likeness(_plain(name), _plain(text)))
+    if _likeness(_plain(near), _plain(text))[0] >= _NEAR:
+        return f"did you mean '{near}'?"
     first, last = usual_name(entries[0].number), usual_name(entries[-1].number)
     return f"the takes are {first} to {last}" if first != last else f"the only take is {first}"
+
+
+def _likeness(name: str, text: str) -> tuple[float, int]:
+    """How like a name is to what was typed: most by the letters, then by how both begin."""
+    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(name, text, strict=False))
+    return difflib.SequenceMatcher(None, name, text).ratio(), sum(1 for _ in alike)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -71,12 +72,37 @@ def model_hash(folder: Path, levels: int) -> str:
     A digest recorded after its file was written is believed (:func:`read_digests`): hashing tens of gigabytes
     at every start would take longer than loading them. ``segue models verify`` reads the files.
     """
+    return hash_of(weight_digests(folder, levels))
+
+
+def weight_digests(folder: Path, levels: int) -> dict[str, str]:
+    """SHA-256 by name of the weight files that are there, recorded ones believed."""
     recorded = read_digests(folder)
     since = (folder / DIGEST_FILE).stat().st_mtime_ns if recorded else 0
-    lines = []
+    digests = {}
     for name in (CODEC_FILE, *(prior_file(level) for level in range(levels))):
         file = folder / name
         if file.is_file():
             fresh = name in recorded and file.stat().st_mtime_ns <= since
-            lines.append(f"{name} {recorded[name] if fresh else file_digest(file)}")
+            digests[name] = recorded[name] if fresh else file_digest(file)
+    return digests
+
+
+def hash_of(weights: Mapping[str, str]) -> str:
+    """The identity of a model with these digests of its weight files."""
+    lines = [f"{name} {digest}" for name, digest in weights.items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def deciding_files(folder: Path, config: ModelConfig, graphs: bool = False) -> dict[str, str]:
+    """SHA-256 by name of all that decides what a request gives: what takes are recorded with.
+
+    The weights; ``model.json`` but for what it records of training and measuring, which changes without changing any
+    sample; with ``graphs`` the list of graphs too, which has the digest of each.
+    """
+    digests = weight_digests(folder, len(config.priors))
+    deciding = config.model_dump(mode="json", exclude={"training", "metrics"})
+    digests[CONFIG_FILE] = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+    if graphs:
+        digests[GRAPHS_FILE] = file_digest(folder / GRAPHS_FILE)
+    return digests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,15 @@ from engine.errors import NoModel
 from engine.prior.int8 import matrix_names, quantise, quantised
 from engine.prior.prior import Prior
 from engine.store.config import ModelConfig
-from engine.store.files import CODEC_FILE, file_digest, model_hash, prior_file, read_config, write_digests
+from engine.store.files import (
+    CODEC_FILE,
+    deciding_files,
+    file_digest,
+    model_hash,
+    prior_file,
+    read_config,
+    write_digests,
+)
 from engine.store.home import CONFIG_FILE, Precision, model_folder, split_precision
 
 DTYPES: dict[Precision, torch.dtype] = {
@@ -33,13 +41,15 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model in evaluation mode. ``hash``: SHA-256 over its weight files, the identity kept in takes."""
+    """A loaded model in evaluation mode. ``hash``: SHA-256 over its weight files, the identity kept in takes;
+    ``files``: digests of all that decides what it makes (:func:`engine.store.files.deciding_files`)."""
 
     config: ModelConfig
     codec: Codec
     priors: dict[int, Prior]
     hash: str
     folder: Path
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def _restore(module: M, file: Path, device: str | torch.device, dtype: torch.dtype, int8: bool = False) -> M:
@@ -107,7 +117,8 @@ def load_model(
         priors[level] = _restore(prior, folder / prior_file(level), device, dtype, precision == "int8")
     tell(len(wanted) / (len(wanted) + 1), "the codec")
     codec = load_codec(folder, config, device)
-    return Model(config, codec, priors, model_hash(folder, len(config.priors)), folder)
+    files = deciding_files(folder, config)
+    return Model(config, codec, priors, model_hash(folder, len(config.priors)), folder, files)
 
 
 def _packed(module: nn.Module, dtype: torch.dtype) -> dict[str, Tensor]:

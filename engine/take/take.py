@@ -37,7 +37,8 @@ class TakeHead(Frozen):
     ``hop``: samples per top-level token, 0 where that is unknown; ``left_out``: frames that were heard before those
     of the prime's file; ``pulse``: what the model was told of it, as a request states it; ``runtime``: what
     computes the model (:attr:`engine.backends.protocol.Backend.runtime`): the same request gives the same samples
-    on the same one. "" where that is unknown.
+    on the same one. "" where that is unknown. ``model_files``: SHA-256 by name of the model's files that decide what
+    it makes; none in takes of earlier versions.
     """
 
     schema_version: int = 2
@@ -55,6 +56,7 @@ class TakeHead(Frozen):
     left_out: Annotated[int, Field(ge=0)] = 0
     pulse: Pulse | None = None
     runtime: str = ""
+    model_files: dict[str, str] = {}
 
 
 class PlannedWindow(Frozen):

@@ -73,13 +73,14 @@ class TakeWriter:
         left_out: int = 0,
         pulse: Pulse | None = None,
         runtime: str = "",
+        model_files: dict[str, str] | None = None,
     ) -> TakeWriter:
         """A new take in a folder of its own under ``root`` (made when missing), or in the folder ``place``.
 
         ``prime``: one channel at the model's rate, as read by :func:`engine.audio.read_prime`, empty for a take
         from nothing; ``started``: ``time.perf_counter()`` at the beginning of the work, now when None;
-        ``overhang``, ``hop``, ``left_out``, ``pulse`` and ``runtime``: see :class:`TakeHead`. Raises :class:`Busy` when
-        there is a take in ``place``.
+        ``overhang``, ``hop``, ``left_out``, ``pulse``, ``runtime`` and ``model_files``: see :class:`TakeHead`. Raises
+        :class:`Busy` when there is a take in ``place``.
         """
         now = datetime.now().astimezone()
         folder = _new_folder(Path(root), now) if place is None else _empty_place(place)
@@ -99,6 +100,7 @@ class TakeWriter:
             left_out=left_out,
             pulse=pulse,
             runtime=runtime,
+            model_files=model_files or {},
         )
         try:
             write_durably(folder / REQUEST, head.model_dump_json(indent=1).encode())

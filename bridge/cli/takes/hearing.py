@@ -44,6 +44,8 @@ async def _play(wav: Path, device: str | None) -> tuple[int, str]:
             if isinstance(report, Finished):
                 return report.frames, opened.device
             if isinstance(report, Lost):
-                raise NoDevice(f"the sound device is gone ({report.reason}); play the take again when it is back")
+                raise NoDevice(
+                    f"the sound device is gone ({report.reason}); play the take again when it is back"
+                )
     finally:
         await client.close()

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridge.cli.takes.common import meant, opened, say_json, shelf_options, summary, tell_problems, title, told
+from bridge.cli.takes.common import (
+    meant,
+    opened,
+    say_json,
+    shelf_options,
+    summary,
+    tell_problems,
+    title,
+    told,
+)
 from engine.shelf.index import Index
 from engine.shelf.lines import Entry
 
@@ -33,14 +42,17 @@ def show(ident: str, root: Path | None, as_json: bool) -> None:
     info, head = take.info, take.info.head
     parent = index.of_folder(entry.listed.parent)
     rows = {
-        "take": f"{entry.number}  {title(entry)}  {summary(entry)}" + ("  in the trash" if entry.trashed else ""),
+        "take": f"{entry.number}  {title(entry)}  {summary(entry)}"
+        + ("  in the trash" if entry.trashed else ""),
         "folder": str(take.folder),
         "goes on from": _origin(entry, parent, head.request.prime.path if head.request.prime else ""),
         "goes on in": ", ".join(other.name for other in children),
-        "made": f"{head.created}, in {info.timings.total_seconds:.1f} s, {info.timings.real_time_factor:.2f} x real time",
+        "made": f"{head.created}, in {info.timings.total_seconds:.1f} s",
         "model": f"{head.request.model} {head.model_hash[:12]}, {head.runtime or 'runtime unknown'}",
         "engine": head.engine_version,
-        "codes": ", ".join(f"level {level}: {count}" for level, count in sorted(info.tokens.items(), reverse=True)),
+        "codes": ", ".join(
+            f"level {level}: {count}" for level, count in sorted(info.tokens.items(), reverse=True)
+        ),
         "metrics": ", ".join(f"{name} {_figure(value)}" for name, value in entry.listed.metrics.items()),
     }
     for name, value in rows.items():

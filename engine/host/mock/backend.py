@@ -71,6 +71,7 @@ class MockBackend:
     def __init__(self, name: str, speed: float, tell: Tell) -> None:
         self.config = mock_config(name)
         self.hash = hashlib.sha256(f"segue {name} 1".encode()).hexdigest()
+        self.files: dict[str, str] = {}
         self._speed, self._tell = speed, tell
 
     def check_style(self, style: Style) -> None:
