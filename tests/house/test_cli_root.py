@@ -44,6 +44,7 @@ def test_help_lists_every_command() -> None:
     listed = re.findall(r"^  (\w+)  +\S", done.stdout.partition("Commands:")[2], re.M)
     sampling = ["sample", "upsample", "infill", "tree", "compose"]
     rest = [
+        "takes",
         "train",
         "corpus",
         "eval",
