@@ -126,7 +126,7 @@ def _each(
 ) -> None:
     """Changes one take after the other: all are looked up first, so that a wrong id changes nothing."""
     found = [meant(root, ident, trashed=trashed) for ident in idents]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for index, entry in found:
         try:
             change(index, entry)

@@ -56,7 +56,7 @@ def recall(
     index, entry, take = _found(root, ident)
     backend = _backend(take, model, as_json)
     with _place(out) as folder, bar(1, as_json) as tell:
-        found = made_again(backend, take, folder, lanes=lanes, on_event=tell)
+        found = made_again(backend, take, folder, lanes=lanes, on_event=lambda event: tell(event, 0))
         told_ = _told(index, entry, take, found, kept=out is not None)
     if as_json:
         say_json(told_)

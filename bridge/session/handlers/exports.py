@@ -8,8 +8,8 @@ from pathlib import Path
 from bridge.osc.endpoint import Peer, is_loopback
 from bridge.osc.table import Call
 from bridge.session.desk import Desk
+from bridge.session.entries import TakeEntry
 from bridge.session.primes import absolute_path, allowed_path
-from bridge.session.takes import TakeEntry
 from engine.errors import SegueError
 from export.tracks.targets import USUAL, find_target
 
