@@ -24,8 +24,8 @@ from export.projects.sheet import (
     TempoChange,
     beats_of,
 )
-from export.projects.sounds import Sounds, shown
-from export.projects.wording import recipe, style_name
+from export.projects.sounds import Sounds
+from export.projects.wording import recipe, shown, style_name
 from export.tracks.timing import tempo_of
 
 PRIME_COLOR = "#7d8ca3"
@@ -69,7 +69,7 @@ def sheet_of(takes: Sequence[Take], title: str, sounds: Sounds) -> Sheet:
         end = max(end, layout.section.end)
     return Sheet(
         title,
-        nodes[0].take.info.head.rate,
+        sounds.rate or nodes[0].take.info.head.rate,
         tuple(tempo),
         tuple(marker for layout in layouts for marker in layout.markers()),
         tuple(layout.section for layout in layouts),
@@ -240,7 +240,7 @@ class _Layout:
     def _slot(self, nodes: list[Node]) -> Slot:
         clips = []
         for node in nodes:
-            sound, bpm = self._sounds.take(node.take, node.name), _bpm(node)
+            sound, bpm = self._sounds.take(node), _bpm(node)
             length = self._length(sound.frames, sound.rate, bpm)
             note = shown(recipe(node.take, node.marks, asked=node.asked))
             clips.append(Clip(node.name, self._colors[id(node)], note, sound, self._place(node), length, bpm))
@@ -270,7 +270,7 @@ class _Layout:
 
     def _worth_leaving(self, parent: Node, nodes: list[Node]) -> bool:
         """Whether the music leaves ``parent`` before its end for these."""
-        sound = self._sounds.take(parent.take, parent.name)
+        sound = self._sounds.take(parent)
         whole = self._place(parent) + self._length(sound.frames, sound.rate, _bpm(parent))
         return self._place(nodes[0]) >= whole or max(node.rating for node in nodes) >= parent.rating
 

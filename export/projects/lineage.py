@@ -10,7 +10,7 @@ from engine.errors import NoFile, SegueError
 from engine.request import Mode
 from engine.take import Take
 from engine.take.marks import Marks, read_marks
-from export.projects.sounds import shown
+from export.projects.wording import shown
 
 _DEEPEST = 300  # generations that are followed up
 

@@ -9,6 +9,11 @@ from engine.take import Take
 from engine.take.marks import MAX_RATING, Marks
 
 
+def shown(text: str) -> str:
+    """``text`` in one line, without what cannot be printed; never empty."""
+    return "".join(c if c.isprintable() else " " for c in text).strip() or "sound"
+
+
 def style_name(style: Style) -> str:
     """``house 0.7 + lofi 0.3``; ``any style`` for none."""
     weights = style.genres | style.artists

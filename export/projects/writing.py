@@ -7,10 +7,10 @@ import importlib.metadata
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from engine.audio.durable import replacing, sync_folder, writing
+from engine.audio.durable import placed, replacing, sync_folder, writing
 from engine.errors import NoTake
 from engine.take import Take
 from export.projects.arrange import sheet_of
@@ -19,38 +19,41 @@ from export.projects.guide import guide
 from export.projects.pieces import ROOM
 from export.projects.reaper import project_text
 from export.projects.sheet import Sheet
-from export.projects.sounds import Sounds, plain, shown
+from export.projects.sounds import Sounds, Tell, plain
 from export.projects.tempo import tempo_file
+from export.projects.wording import shown
+from export.tracks.wishes import TrackWishes
 
 AUDIO = "audio"
 DAWPROJECT, RPP, TEMPO, GUIDE = "session.dawproject", "session.rpp", "tempo.mid", "README.txt"
 
 
-def write_one_file(takes: Sequence[Take], folder: Path) -> list[Path]:
-    """``NAME.dawproject`` in ``folder``, with all audio inside; returns its path.
+def write_one_file(takes: Sequence[Take], wishes: TrackWishes, folder: Path, tell: Tell) -> list[Path]:
+    """``NAME.dawproject`` in ``folder``, with all audio inside; returns its path. A target of
+    :mod:`export.tracks.targets`, as those below.
 
     Nothing is overwritten, and there is nothing under a final name until it is whole. Raises NoTake for no takes,
     NoFile or BadFormat for one without audio, :class:`DiskFull` and :class:`PathNotAllowed` of the folder.
     """
-    with _staged(takes, folder) as (stage, sheet):
+    with _staged(takes, wishes, folder, tell) as (stage, sheet):
         whole = stage / DAWPROJECT
         write_dawproject(sheet, whole, _version())
         return [_put(whole, folder, _stem(takes), ".dawproject")]
 
 
-def write_reaper(takes: Sequence[Take], folder: Path) -> list[Path]:
+def write_reaper(takes: Sequence[Take], wishes: TrackWishes, folder: Path, tell: Tell) -> list[Path]:
     """A new folder in ``folder`` with a REAPER project and its audio; returns the project's path. Raises as above."""
-    with _staged(takes, folder) as (stage, sheet):
+    with _staged(takes, wishes, folder, tell) as (stage, sheet):
         _write(stage / RPP, project_text(sheet, AUDIO, _version()).encode())
         return [_put(stage, folder, _stem(takes)) / RPP]
 
 
-def write_folder(takes: Sequence[Take], folder: Path) -> list[Path]:
+def write_folder(takes: Sequence[Take], wishes: TrackWishes, folder: Path, tell: Tell) -> list[Path]:
     """A new folder in ``folder`` with everything for every program; returns its path and those of its files.
 
     Raises as :func:`write_one_file`.
     """
-    with _staged(takes, folder) as (stage, sheet):
+    with _staged(takes, wishes, folder, tell) as (stage, sheet):
         _write(stage / RPP, project_text(sheet, AUDIO, _version()).encode())
         _write(stage / TEMPO, tempo_file(sheet))
         _write(stage / GUIDE, guide(sheet).encode())
@@ -61,7 +64,9 @@ def write_folder(takes: Sequence[Take], folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _staged(takes: Sequence[Take], folder: Path) -> Iterator[tuple[Path, Sheet]]:
+def _staged(
+    takes: Sequence[Take], wishes: TrackWishes, folder: Path, tell: Tell
+) -> Iterator[tuple[Path, Sheet]]:
     """A hidden folder with all audio in ``audio``, and the sheet; it is gone afterwards, unless it was put in place."""
     if not takes:
         raise NoTake("there is no take to export; keep or name at least one")
@@ -71,7 +76,7 @@ def _staged(takes: Sequence[Take], folder: Path) -> Iterator[tuple[Path, Sheet]]
         shutil.rmtree(stage, ignore_errors=True)
         (stage / AUDIO).mkdir(parents=True)
     try:
-        yield stage, sheet_of(takes, _title(takes), Sounds(stage / AUDIO))
+        yield stage, sheet_of(takes, _title(takes), Sounds(stage / AUDIO, wishes, tell))
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -83,33 +88,27 @@ def _write(path: Path, data: bytes) -> None:
 
 def _put(source: Path, folder: Path, stem: str, ending: str = "") -> Path:
     """Gives a whole file or folder its final name, the first that is free."""
-    move: Callable[[Path, Path], None] = os.rename if source.is_dir() else _link_new
     for number in itertools.count(1):
         target = folder / f"{stem if number == 1 else f'{stem}_{number}'}{ending}"
-        if target.exists():
-            continue
         with writing(target, ROOM):
-            try:
-                move(source, target)
-            except FileExistsError:
-                continue  # somebody was quicker
-            except OSError:
-                if not target.exists():
-                    raise
+            if not (_moved(source, target) if source.is_dir() else placed(source, target)):
                 continue
         sync_folder(folder)
         return target
     raise AssertionError("unreachable")
 
 
-def _link_new(source: Path, target: Path) -> None:
-    """Moves a file to a name that nothing has. (A rename would replace what came in between.)"""
+def _moved(source: Path, target: Path) -> bool:
+    """Whether the folder has this name now; False where something else has it."""
+    if target.exists():
+        return False
     try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
         os.rename(source, target)
+    except OSError:
+        if not target.exists():
+            raise
+        return False  # somebody was quicker
+    return True
 
 
 def _stem(takes: Sequence[Take]) -> str:

@@ -118,9 +118,10 @@ class _Source:
         """
         alone = self.wishes.loop and not self.prime.size
         made = self.made.size
-        bars = None if self.tempo is None else self.tempo.whole_bars(made, self.head.rate) or None
+        cut = self.tempo is not None and self.wishes.whole
+        bars = self.tempo.whole_bars(made, self.head.rate) or None if self.tempo and cut else None
         if self.tempo is None or bars is None:
-            if self.tempo is not None:
+            if cut:
                 self.notes.append("less than a bar was made, so it is not cut to whole bars")
             return None, max(1, made - self.cross) if self.wishes.loop else made
         length = self.tempo.frames(bars, self.head.rate)

@@ -49,6 +49,16 @@ TARGETS: dict[str, Target] = {
         "export.tracks.files:write", "one WAV a take, 32-bit float", {"format": "wav", "bits": "float32"}
     ),
 }
+_ONE_WAY: dict[str, Any] = {"format": "wav", "loop": False, "full": False}  # the prime has a track of its own
+TARGETS |= {
+    "dawproject": Target(
+        "export.projects.writing:write_one_file", "all in one DAWproject, for Bitwig and its like", _ONE_WAY
+    ),
+    "rpp": Target("export.projects.writing:write_reaper", "all in one REAPER project, in a folder", _ONE_WAY),
+    "folder": Target(
+        "export.projects.writing:write_folder", "all of that, a tempo map and a guide for every DAW", _ONE_WAY
+    ),
+}
 USUAL = "wav"
 EXPORTS = "exports"  # the usual folder, in that of the takes
 

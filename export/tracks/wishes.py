@@ -21,7 +21,7 @@ class TrackWishes(Frozen):
 
     ``rate`` in Hz, None for the model's own. ``loop``: the end meets the beginning. ``loudness``: as loud as the
     prime, as it was ``made``, or a stated integrated loudness in LUFS. ``full``: with the prime in front. ``dither``:
-    of 16 bits.
+    of 16 bits. ``whole``: cut to whole bars where a tempo is known.
     """
 
     format: Format = "wav"
@@ -31,6 +31,7 @@ class TrackWishes(Frozen):
     loudness: Loudness | float = "prime"
     full: bool = False
     dither: bool = True
+    whole: bool = True
 
     @model_validator(mode="after")
     def _possible(self) -> TrackWishes:

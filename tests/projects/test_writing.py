@@ -14,12 +14,17 @@ import soundfile
 from engine.errors import NoFile, NoTake, PathNotAllowed
 from engine.take import Take
 from export.projects import writing
-from export.projects.writing import write_folder, write_one_file, write_reaper
+from export.tracks.targets import export
+from export.tracks.wishes import TrackWishes
 from tests.projects.making import RATE, frames_of, make_take, riff
 from tests.projects.schema import problems
 from tests.projects.session import make_session
 
-WRITERS = (write_one_file, write_reaper, write_folder)
+TARGETS = ("dawproject", "rpp", "folder")
+
+
+def write(target: str, takes: list[Take], out: Path) -> list[Path]:
+    return export(target, takes, TrackWishes(), out)
 
 
 def visible(folder: Path) -> list[str]:
@@ -37,7 +42,7 @@ def takes(tmp_path: Path) -> list[Take]:
 
 def test_a_folder_holds_something_for_everybody(tmp_path: Path):
     takes = make_session(tmp_path / "takes")
-    there, *files = write_folder(takes, tmp_path / "out")
+    there, *files = write("folder", takes, tmp_path / "out")
     assert visible(there) == ["README.txt", "audio", "session.dawproject", "session.rpp", "tempo.mid"]
     assert visible(tmp_path / "out") == ["session"] == [there.name]
     assert {there / "audio" / name for name in visible(there / "audio")} == set(files[4:])
@@ -57,7 +62,7 @@ def test_a_folder_holds_something_for_everybody(tmp_path: Path):
 
 def test_reaper_finds_its_files_beside_the_project(tmp_path: Path):
     rpp = pytest.importorskip("rpp", reason="needs rpp, of the extra 'test'")
-    (path,) = write_reaper(make_session(tmp_path / "takes"), tmp_path / "out")
+    (path,) = write("rpp", make_session(tmp_path / "takes"), tmp_path / "out")
     assert path == tmp_path / "out" / "session" / "session.rpp"
     named = [line[1] for source in rpp.loads(path.read_text()).iter("SOURCE") for line in source]
     assert len(set(named)) == 9
@@ -67,8 +72,8 @@ def test_reaper_finds_its_files_beside_the_project(tmp_path: Path):
 
 def test_nothing_is_overwritten(tmp_path: Path, takes: list[Take]):
     out = tmp_path / "out"
-    for write in WRITERS:
-        first, second = write(takes, out)[0], write(takes, out)[0]
+    for target in TARGETS:
+        first, second = write(target, takes, out)[0], write(target, takes, out)[0]
         assert first != second and first.exists() and second.exists()
     assert visible(out) == [
         "session",
@@ -78,29 +83,29 @@ def test_nothing_is_overwritten(tmp_path: Path, takes: list[Take]):
         "session_3",
         "session_4",
     ]
-    (path,) = write_one_file(takes[:1], out)
+    (path,) = write("dawproject", takes[:1], out)
     assert path.name == f"{takes[0].folder.name}.dawproject"
 
 
-@pytest.mark.parametrize("write", WRITERS)
-def test_no_takes(tmp_path: Path, write):
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_takes(tmp_path: Path, target: str):
     with pytest.raises(NoTake, match="there is no take to export; keep or name at least one"):
-        write([], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        write(target, [], tmp_path / "out")
+    assert visible(tmp_path / "out") == []
 
 
-@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that not even root may write to")
-def test_a_folder_that_may_not_be_written(takes: list[Take], write):
+def test_a_folder_that_may_not_be_written(takes: list[Take], target: str):
     with pytest.raises(PathNotAllowed, match="may not be written; choose a folder that you may write to"):
-        write(takes, Path("/sys/segue"))
+        write(target, takes, Path("/sys/segue"))
 
 
-@pytest.mark.parametrize("write", WRITERS)
-def test_a_file_where_the_folder_should_be(tmp_path: Path, takes: list[Take], write):
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_file_where_the_folder_should_be(tmp_path: Path, takes: list[Take], target: str):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(NoFile, match="cannot be written because its folder is missing or is a file"):
-        write(takes, tmp_path / "out" / "deeper")
+        write(target, takes, tmp_path / "out" / "deeper")
     assert (tmp_path / "out").read_text() == "mine"
 
 
@@ -109,37 +114,37 @@ import resource, sys, signal
 from pathlib import Path
 from engine.errors import SegueError
 from engine.take import Take
-from export.projects import writing
+from export.tracks.targets import export
+from export.tracks.wishes import TrackWishes
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 takes = [Take.load(folder) for folder in sys.argv[4:]]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
-    getattr(writing, sys.argv[1])(takes, Path(sys.argv[2]))
+    export(sys.argv[1], takes, TrackWishes(), Path(sys.argv[2]))
 except SegueError as error:
     print(error.slug, error.message)
 """
 
 
-@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     "room", [1000, 600_000]
 )  # not even the first sound; not the whole of them in one file
-def test_a_full_disk_in_the_middle(tmp_path: Path, takes: list[Take], write, room: int):
+def test_a_full_disk_in_the_middle(tmp_path: Path, takes: list[Take], target: str, room: int):
     out = tmp_path / "out"
-    if write is write_reaper and room > 1000:
+    if target == "rpp" and room > 1000:
         room = 50_000
     command = [
         sys.executable,
         "-c",
         LIMITED,
-        write.__name__,
+        target,
         str(out),
         str(room),
         *(str(t.folder) for t in takes),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.startswith("disk_full there is no room to write '"), done
-    assert done.stdout.endswith("free some space or choose another folder to export to\n")
+    assert done.stdout.startswith(f"disk_full there is no room to export to '{out}'; free some space"), done
     assert visible(out) == []
 
 
@@ -147,7 +152,8 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from engine.take import Take
-from export.projects import writing
+from export.tracks.targets import export
+from export.tracks.wishes import TrackWishes
 seen = 0
 def count(event, arguments):
     global seen
@@ -156,7 +162,7 @@ def count(event, arguments):
         if seen == int(sys.argv[2]):
             os.kill(os.getpid(), 9)
 sys.addaudithook(count)
-writing.write_folder([Take.load(folder) for folder in sys.argv[3:]], Path(sys.argv[1]))
+export("folder", [Take.load(folder) for folder in sys.argv[3:]], TrackWishes(), Path(sys.argv[1]))
 print("whole")
 """
 
@@ -189,7 +195,7 @@ def test_names_of_any_kind(tmp_path: Path):
         make_take(tmp_path / "takes", prime=prime, frames=20_000, bpm=120, name=name, path=f"/r/{name}\n.wav")
         for name in names
     ]
-    there, *files = write_folder(takes, tmp_path / "out")
+    there, *files = write("folder", takes, tmp_path / "out")
     assert all(path.name.isascii() and " " not in path.name for path in files)
     assert len(files) == 4 + 1 + len(names)
     with zipfile.ZipFile(there / "session.dawproject") as archive:
