@@ -16,12 +16,14 @@ from export.tracks.targets import EXPORTS, TARGETS, USUAL, find_target
 from export.tracks.targets import export as write
 
 if TYPE_CHECKING:
+    from engine.take import Take
     from export.tracks.track import FinishedTrack
     from export.tracks.wishes import TrackWishes
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, metavar="ID...")
+@click.option("--kept", is_flag=True, help="All takes that are kept, besides those that are named.")
 @click.option(
     "--to", "target", default=USUAL, show_default=True, help=f"What to write: {', '.join(TARGETS)}."
 )
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def take(
     ids: tuple[str, ...],
+    kept: bool,
     target: str,
     takes: Path | None,
     out: Path | None,
@@ -58,11 +61,9 @@ def take(
 ) -> None:
     """Export takes for a DAW. ID is a take's name, number, folder or path."""
     find_target(target)
-    from export.tracks.finding import find_take
-
     root = (takes or default_takes()).expanduser().resolve()
     wishes = _wishes(**options)
-    wanted = [find_take(one, root) for one in ids]
+    wanted = _wanted(ids, kept, root)
     folder = (out or root / EXPORTS).expanduser().resolve()
     with Progress(console=Console(stderr=True), disable=as_json, transient=True) as progress:
         task = progress.add_task("exporting", total=len(wanted))
@@ -82,6 +83,21 @@ def take(
     for track in tracks:
         for note in track.done.notes:
             click.echo(f"segue: {track.name}: {note}", err=True)
+
+
+def _wanted(ids: tuple[str, ...], kept: bool, root: Path) -> list[Take]:
+    """Every take once. Raises BadArguments where none is named, NoTake where there is none."""
+    from export.tracks.finding import all_takes, find_take
+
+    if not ids and not kept:
+        raise BadArguments("no take is named; give its name, number or path, or --kept for all that are kept")
+    found = [find_take(one, root) for one in ids]
+    if kept:
+        others, problems = all_takes(root, kept=True)
+        found += others
+        for problem in problems:
+            click.echo(f"segue: {problem}", err=True)
+    return list({take.folder.resolve(): take for take in found}.values())
 
 
 def _wishes(

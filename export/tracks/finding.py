@@ -31,6 +31,34 @@ def find_take(wanted: str, root: Path) -> Take:
     return Take.load(found[0])
 
 
+def all_takes(root: Path, *, kept: bool = False) -> tuple[list[Take], list[str]]:
+    """The takes of a folder that have audio, or the ``kept`` ones of them; and sentences about what is left out.
+
+    Raises :class:`NoTake` where that is none.
+    """
+    found: list[Take] = []
+    problems: list[str] = []
+    for folder in _folders(root):
+        try:
+            if kept and not read_marks(folder).kept:
+                continue
+            take = Take.load(folder)
+        except SegueError as error:
+            problems.append(f"the take in '{folder}' is left out: {error.message}")
+            continue
+        if take.info.frames and take.wav.is_file():
+            found.append(take)
+        else:
+            problems.append(f"the take in '{folder}' is left out: it has no audio")
+    if not found:
+        raise NoTake(
+            f"no take in '{root}' is kept; keep one first, or name the takes"
+            if kept
+            else f"there is no take with audio in '{root}'; make one first, or name another takes folder"
+        )
+    return found, problems
+
+
 def _folders(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.glob(f"*/{TAKE}")) if root.is_dir() else []
 
