@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,22 +65,43 @@ def take_attention(model: Model, take: Take) -> TakeAttention:
     seam = take.info.prime_tokens[config.top] * hop - head.overhang
     total, offset = song_span(config, head.request, head.prime_frames - seam, seam)
     pulse = song_pulse(config, head.request, take.prime().mono_samples(), offset + seam)
+
+    def label(start: int, size: int, at: int) -> Labels:
+        style = _style_at(head.request, (start + size) * hop - seam)
+        labels = make_labels(style, total, at, config.vocabulary(config.top))
+        return labels if pulse is None else labels.with_pulse([pulse_rows(prior.config, pulse, at)])
+
+    fraction = head.request.sampling.top.hop_fraction
+    matrix = song_attention(prior, codes, song, (total, offset), label, fraction)
+    return TakeAttention(song, matrix, seam, hop, config.rate)
+
+
+def song_attention(
+    prior: Prior,
+    codes: NDArray[np.int64],
+    song: SongLyrics,
+    place: tuple[int, int],
+    label: Callable[[int, int, int], Labels],
+    hop_fraction: float,
+) -> NDArray[np.float32]:
+    """Share of attention [T, F] that each of the top-level ``codes`` int64 [T] gives to each character of ``song``.
+
+    ``place``: length of the song and position 0 of the codes in it, in samples; ``label(start, size, at)``: labels of
+    the window of ``size`` codes from ``start`` on, at sample ``at`` of the song. Windows lie ``hop_fraction`` of a
+    window apart, as in sampling; where they overlap, the earlier one counts.
+    """
+    total, offset = place
     n_ctx = prior.config.n_ctx
-    step = hop_tokens(n_ctx, head.request.sampling.top.hop_fraction, None)
     matrix = np.zeros((codes.size, song.ids.size), np.float32)
-    for start in reversed(window_starts(codes.size, n_ctx, step)):
-        at = offset + start * hop
+    for start in reversed(window_starts(codes.size, n_ctx, hop_tokens(n_ctx, hop_fraction, None))):
+        at = offset + start * prior.config.hop
         ids, places = window_ids(song, total, at, prior.config.window_samples)
         window = codes[start : start + n_ctx]
-        style = _style_at(head.request, (start + window.size) * hop - seam)
-        labels = make_labels(style, total, at, config.vocabulary(config.top))
-        if pulse is not None:
-            labels = labels.with_pulse([pulse_rows(prior.config, pulse, at)])
-        found = _window(prior, window, labels, ids)
+        found = _window(prior, window, label(start, window.size, at), ids)
         inside = places >= 0
         matrix[start : start + window.size] = 0.0
         matrix[start : start + window.size, places[inside]] = found[: window.size, inside]
-    return TakeAttention(song, matrix, seam, hop, config.rate)
+    return matrix
 
 
 def _style_at(request: Request, frame: int) -> Style:

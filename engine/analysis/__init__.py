@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from engine.analysis.loudness import (
         Loudness,
         integrated_loudness,
+        loudness_drift,
         measure_loudness,
         sample_peak,
         true_peak,
     )
     from engine.analysis.onsets import onset_strength, onset_times
-    from engine.analysis.pulse import PulseEstimate, estimate_pulse
+    from engine.analysis.pulse import PulseEstimate, beat_offset, estimate_pulse
     from engine.analysis.tempo import TempoEstimate, estimate_tempo
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "Loudness",
     "PulseEstimate",
     "TempoEstimate",
+    "beat_offset",
     "estimate_key",
     "estimate_pulse",
     "estimate_tempo",
     "integrated_loudness",
+    "loudness_drift",
     "measure_loudness",
     "onset_strength",
     "onset_times",

@@ -1,4 +1,4 @@
-"""Key of a piece of audio: tuned chroma against profiles of major and minor."""
+"""Key of a piece of audio: tuned chroma against profiles of scales, major and minor."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ from engine.request import NOTES
 
 MIN_SECONDS = 1.0
 LOWEST_HZ, HIGHEST_HZ = 55.0, 2200.0
-# From the tonic upwards, after Temperley's profiles (2001) but harder on notes outside the scale, as a few
-# seconds of a song hold few of those. On 8 s pieces of made songs they name the key or its relative for 75
-# %, Krumhansl and Kessler's probe-tone ratings for 66 %.
+SLOPE = 0.5  # nepers an octave
+# The scale is decided first, by how well each note fits the major scale on C (and its relative minor): both tonics
+# and the major third speak most for it, the flat seventh, the tritone and the flat sixth most against. Twelve weights,
+# fitted on one half of 168 made songs by logistic regression; on the other half they name the key or its relative for
+# 80 % of pieces of 6 s, 86 % of 8 s, 92 % of 16 s (the tonal profiles below alone: 69, 81 and 89 %), and two pieces
+# that follow one another, of 6 and of 16 s, agree in 85 % (69 %).
+SCALE = (1.5, -0.6, 0.1, -0.6, 1.3, -0.4, -1.4, 0.5, -1.1, 1.6, -1.6, 0.7)
+SCALE_LOWEST_HZ, SCALE_SLOPE = 127.0, 0.25  # the bass and drums below say little of it; melodies do
+# Then which of the two tonics, after Temperley (2001), harder on notes outside the scale. From the tonic upwards.
 MAJOR = (5.0, 0.5, 3.0, 0.5, 4.0, 3.0, 0.8, 4.5, 0.5, 3.0, 0.8, 2.5)
 MINOR = (5.0, 0.5, 3.0, 4.2, 0.5, 3.0, 0.5, 4.5, 2.0, 1.2, 3.0, 0.8)
 
@@ -56,19 +62,20 @@ def estimate_key(samples: ArrayLike, rate: int) -> KeyEstimate:
 
     Raises TooShort below 1 s, BadFormat for more than one channel or samples that are not finite.
     """
-    profile = chroma(samples, rate)
-    if not profile.any():
+    pitches = _pitches(samples, rate)
+    whole, upper = _folded(pitches, LOWEST_HZ, SLOPE), _folded(pitches, SCALE_LOWEST_HZ, SCALE_SLOPE)
+    if not whole.any():
         return KeyEstimate(0, "major", 0.0)
-    scores: dict[tuple[int, Literal["major", "minor"]], float] = {}
-    for tonic in range(12):
-        scores[tonic, "major"] = _correlation(profile, np.roll(MAJOR, tonic))
-        scores[tonic, "minor"] = _correlation(profile, np.roll(MINOR, tonic))
-    (tonic, mode), best = max(scores.items(), key=lambda item: item[1])
-    found = KeyEstimate(tonic, mode, 0.0)
-    rival = max(s for (t, m), s in scores.items() if not found.agrees(KeyEstimate(t, m, 0.0)))
+    shape = np.sqrt(upper if upper.any() else whole)
+    scores = np.array([_correlation(shape, np.roll(SCALE, tonic)) for tonic in range(12)])
+    scale = int(scores.argmax())
+    lead = float(scores[scale] - np.delete(scores, scale).max())
     # Correlation looks at shape alone; the nearly even chroma of noise has a shape too, but no relief.
-    relief = min(1.0, float(profile.std() / profile.mean() / EVEN)) ** 2
-    return KeyEstimate(tonic, mode, float(np.clip((best - rival) * relief, 0.0, 1.0)))
+    relief = min(1.0, float(whole.std() / whole.mean() / EVEN)) ** 2
+    major = KeyEstimate(scale, "major", float(np.clip(lead * relief, 0.0, 1.0)))
+    minor = major.relative()
+    lies = _correlation(whole, np.roll(MAJOR, scale)) >= _correlation(whole, np.roll(MINOR, minor.tonic))
+    return major if lies else minor
 
 
 def chroma(samples: ArrayLike, rate: int) -> NDArray[np.float64]:
@@ -78,6 +85,11 @@ def chroma(samples: ArrayLike, rate: int) -> NDArray[np.float64]:
     concert pitch. Weighted by the root of the magnitude, so that loud moments do not decide alone, and less
     with height above middle C, where partials outnumber notes.
     """
+    return _folded(_pitches(samples, rate), LOWEST_HZ, SLOPE)
+
+
+def _pitches(samples: ArrayLike, rate: int) -> tuple[NDArray, NDArray]:
+    """MIDI pitch and weight of all spectral peaks."""
     signal = checked(samples, rate, MIN_SECONDS, "key estimation")
     n_fft = 1 << round(np.log2(rate * 0.186))
     pitches, weights = [np.zeros(0)], [np.zeros(0)]
@@ -86,7 +98,15 @@ def chroma(samples: ArrayLike, rate: int) -> NDArray[np.float64]:
         pitch, weight = _peaks(_sustained(block), rate, n_fft)
         pitches.append(pitch)
         weights.append(weight)
-    pitch, weight = np.concatenate(pitches), np.concatenate(weights)
+    return np.concatenate(pitches), np.concatenate(weights)
+
+
+def _folded(peaks: tuple[NDArray, NDArray], lowest: float, slope: float) -> NDArray[np.float64]:
+    """Pitch classes [12] of peaks from ``lowest`` Hz on, their weight falling by ``slope`` nepers an octave above
+    middle C."""
+    pitch, loud = peaks
+    inside = pitch >= 69.0 + 12.0 * np.log2(lowest / 440.0)
+    weight = loud * inside * np.exp(-slope * np.maximum(0.0, (pitch - 60.0) / 12.0))
     if weight.sum() <= 0.0:
         return np.zeros(12)
     tuning = np.angle((weight * np.exp(2j * np.pi * pitch)).sum()) / (2 * np.pi)
@@ -114,8 +134,7 @@ def _peaks(magnitudes: NDArray[np.float32], rate: int, n_fft: int) -> tuple[NDAr
     shift = 0.5 * (a - c) / np.minimum(a - 2 * b + c, -1e-9)
     hertz = (columns + low + shift) * rate / n_fft
     pitch = 69.0 + 12.0 * np.log2(hertz / 440.0)
-    height = np.maximum(0.0, (pitch - 60.0) / 12.0)
-    return pitch, np.sqrt(here[rows, columns]) * np.exp(-0.5 * height)
+    return pitch, np.sqrt(here[rows, columns])
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

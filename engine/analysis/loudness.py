@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.analysis.spectrum import checked
 
 BLOCK_SECONDS = 0.4
+SHORT_TERM_SECONDS = 3.0
 OVERLAP = 4  # a block starts every quarter of a block
 SHORT_TERM_SECONDS = 3.0
 SHORT_TERM_HOP_SECONDS = 0.1
@@ -61,6 +62,24 @@ def integrated_loudness(samples: ArrayLike, rate: int) -> float:
     """
     signal = checked(samples, rate, BLOCK_SECONDS, "loudness")
     return _gated(_powers(_energy(signal, rate), rate, BLOCK_SECONDS, BLOCK_SECONDS / OVERLAP))
+
+
+def loudness_drift(samples: ArrayLike, rate: int) -> float | None:
+    """How much louder mono `samples` [T] become from beginning to end, in LU: the slope of the loudness of 3 s, heard
+    once a second, times their length. None where fewer than two of these are above -70 LUFS.
+
+    Raises TooShort below 4 s, BadFormat as :func:`integrated_loudness`.
+    """
+    signal = checked(samples, rate, SHORT_TERM_SECONDS + 1.0, "loudness drift")
+    energy = np.concatenate([[0.0], np.cumsum(_k_weighted(signal, rate) ** 2)])
+    span = round(SHORT_TERM_SECONDS * rate)
+    starts = np.arange(0, signal.size - span + 1, rate)
+    power = np.maximum(energy[starts + span] - energy[starts], 0.0) / span
+    heard = power > _power(ABSOLUTE_GATE)
+    if heard.sum() < 2:
+        return None
+    slope = np.polyfit(starts[heard] / rate, 10.0 * np.log10(power[heard]), 1)[0]
+    return float(slope * signal.size / rate)
 
 
 def sample_peak(samples: ArrayLike) -> float:

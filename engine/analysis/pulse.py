@@ -19,6 +19,7 @@ STEPS_PER_BEAT = 96
 BASS_HZ = 160.0
 BASS_SHARE = 2.0  # weight of the bass's onsets beside those of everything
 CHROMA_SECONDS = 1.0  # at least, on either side of a beat, to tell the harmony
+BEFORE_SECONDS, AFTER_SECONDS = 8.0, 4.0  # of a seam, to hear whether the beat goes on
 HEARD_SECONDS = 16.0  # of the end of the audio: what is played now counts
 
 
@@ -58,6 +59,28 @@ def estimate_pulse(samples: ArrayLike, rate: int, bpm: float | None = None) -> P
     return PulseEstimate(
         pace, (downbeat + skipped / rate) % bar, key if key.confidence > 0 else None, tempo.confidence
     )
+
+
+def beat_offset(before: ArrayLike, after: ArrayLike, rate: int, bpm: float) -> float | None:
+    """How far the beats of `after` lie behind those of `before` continued, in beats from -0.5 to 0.5, above 0: late.
+
+    Both are mono [T] at `rate` Hz, one directly after the other; of `before` the last 8 s are heard, of `after` the
+    first 4 s, at `bpm`. None where either has no onsets or less than two beats. Raises BadFormat as
+    :func:`engine.analysis.tempo.estimate_tempo`.
+    """
+    first = checked(before, rate, 0.0, "hearing the beat")[-round(BEFORE_SECONDS * rate) :]
+    second = checked(after, rate, 0.0, "hearing the beat")[: round(AFTER_SECONDS * rate)]
+    beat = 60.0 / bpm
+    if min(first.size, second.size) < 2 * beat * rate:
+        return None
+    # Heard in one go, so that nothing begins at the seam because the analysis does.
+    whole, bass, frames = _strengths(np.concatenate([first, second]), rate)
+    strength = whole + BASS_SHARE * bass
+    seam = round(first.size / rate * frames)
+    if not (strength[:seam].any() and strength[seam:].any()):
+        return None
+    was, found = (_beat_phase(part, frames, beat) for part in (strength[:seam], strength[seam:]))
+    return float(((seam / frames + found - was) / beat + 0.5) % 1.0 - 0.5)
 
 
 def _strengths(

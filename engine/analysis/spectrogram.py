@@ -22,7 +22,7 @@ LOW_HZ, HIGH_HZ = 30.0, 16000.0
 BANDS = 128
 COLUMNS = 900  # time steps of a picture
 TICKS_HZ = (100, 300, 600, 1000, 2000, 5000, 10000)
-SEAM, INK = "#00c2a8", "#23303b"
+SEAM, INK, BEAT = "#00c2a8", "#23303b", "#d1495b"
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,32 @@ class Picture:
     seam_seconds: float | None = None
 
 
+@dataclass(frozen=True)
+class BeatGrid:
+    """Beats of `beat` seconds, the first of a bar at `downbeat` seconds from the seam (any of them)."""
+
+    beat: float
+    downbeat: float
+    beats_per_bar: int = 4
+
+    def between(self, first: float, last: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Times of the beats in [first, last], and which of them begin a bar."""
+        numbers = np.arange(
+            np.ceil((first - self.downbeat) / self.beat), np.floor((last - self.downbeat) / self.beat) + 1
+        )
+        return self.downbeat + numbers * self.beat, np.mod(numbers, self.beats_per_bar) == 0
+
+
 def plot_continuation(
-    prime: ArrayLike, continuation: ArrayLike, rate: int, path: str | Path, title: str
+    prime: ArrayLike,
+    continuation: ArrayLike,
+    rate: int,
+    path: str | Path,
+    title: str,
+    grid: BeatGrid | None = None,
 ) -> Path:
-    """Writes a PNG of prime [T] and continuation [T], joined, with the seam marked; gives `path` back.
+    """Writes a PNG of prime [T] and continuation [T], joined, with the seam marked; gives `path` back. `grid`: beats
+    that are drawn over both, as the prime has them.
 
     Time 0 is the seam. Raises TooShort or BadFormat for audio that cannot be shown.
     """
@@ -57,7 +79,11 @@ def plot_continuation(
     for x, text, side in ((-0.01, "prime", "right"), (0.01, "continuation", "left")):
         transform = wave.get_xaxis_transform()
         wave.text(x * joined.size / rate, 1.04, text, transform=transform, ha=side, color=INK, fontsize=9)
-    mel.set_xlabel("seconds from the seam")
+    if grid is not None:
+        _draw_beats((wave, mel), grid, -seam, joined.size / rate - seam)
+    mel.set_xlabel(
+        "seconds from the seam" if grid is None else "seconds from the seam; lines: beats and bars"
+    )
     figure.colorbar(image, ax=mel, label="dB below the maximum", pad=0.01)
     return _saved(figure, path)
 
@@ -89,6 +115,14 @@ def plot_contact_sheet(
     for axes in list(grid.flat)[len(pictures) :]:
         axes.set_visible(False)
     return _saved(figure, path)
+
+
+def _draw_beats(both: tuple[Axes, Axes], grid: BeatGrid, first: float, last: float) -> None:
+    """Thin lines at beats, over the bottom of the spectrogram; full ones where a bar begins."""
+    times, bars = grid.between(first, last)
+    for time, bar in zip(times, bars, strict=True):
+        both[0].axvline(time, color=BEAT, linewidth=1.0 if bar else 0.5, alpha=0.9 if bar else 0.5, zorder=0)
+        both[1].axvline(time, ymax=1.0 if bar else 0.12, color="white", linewidth=0.6, alpha=0.7)
 
 
 def _draw_wave(axes: Axes, signal: NDArray[np.float32], rate: int, seam: float) -> None:

@@ -1,8 +1,7 @@
-"""Continuations of held-out primes, beside three baselines: what the song does, another song, and noise."""
+"""Continuations of held-out primes, beside baselines: what the song does, another song, and noise."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,19 +10,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.analysis.tempo import MIN_SECONDS as TEMPO_SECONDS
+from engine.analysis.tempo import estimate_tempo
 from engine.errors import TooShort
 from engine.evaluation.data import Song, spread
+from engine.evaluation.kept import Made
 from engine.evaluation.musical import Comparison, compare
-from engine.evaluation.prior_metrics import style_of
-from engine.events import AudioChunk, Progress
-from engine.request import MAX_SECONDS, MAX_SEED, Fidelity, Frozen, PrimeRef, Request, Sampling, SongPosition
-from engine.sampling import continue_prime
+from engine.evaluation.prior_windows import style_of
+from engine.lyrics import Words
+from engine.prior.pulse import BEATS_PER_BAR
+from engine.request import (
+    MAX_SECONDS,
+    MAX_SEED,
+    Fidelity,
+    Frozen,
+    PrimeRef,
+    Pulse,
+    Request,
+    Sampling,
+    SongPosition,
+    frames_of_bars,
+)
 from engine.sampling.song import fitted
 from engine.store import Model
 
 System = Literal["model", "codec", "real", "shuffled", "noise"]
 SYSTEMS: tuple[System, ...] = ("model", "codec", "real", "shuffled", "noise")
 MIN_SECONDS = 3.0  # of prime and continuation: tempo needs that much
+TOLD = Literal["heard", "known"]
 
 
 @dataclass(frozen=True)
@@ -38,15 +52,29 @@ class Pair:
 
 @dataclass(frozen=True)
 class Judged:
-    """The continuations [T] of one pair by every system, and how each compares with the prime."""
+    """The continuations [T] of one pair by every system, how each compares with the prime, and the top level's codes of
+    the prime and of those systems that have any."""
 
     pair: Pair
     audio: dict[System, NDArray[np.float32]]
     comparisons: dict[System, Comparison]
+    prime_codes: NDArray[np.int64] | None = None
+    codes: dict[System, NDArray[np.int64]] | None = None
+
+
+class Copied(Frozen):
+    """The longest runs of top-level codes, in seconds, that a continuation has from its prime and from other songs
+    (None: none were searched), and from which song."""
+
+    prime_seconds: float
+    songs_seconds: float | None = None
+    song: str | None = None
 
 
 class PrimeRow(Frozen):
-    """One prime in the report: where it comes from, its request's seed, and every system's comparison."""
+    """One prime in the report: where it comes from, its request's seed, every system's comparison, the genre that the
+    classifier hears in each, and what is copied. ``weakness``: 0 for a continuation that misses nothing (see
+    :func:`engine.evaluation.ranking.weakness`)."""
 
     song: str
     artist: str
@@ -54,51 +82,61 @@ class PrimeRow(Frozen):
     start_seconds: float
     seed: int
     systems: dict[System, Comparison]
+    seconds: float | None = None
+    styles: dict[System, str] = {}
+    copied: dict[System, Copied] = {}
+    weakness: float | None = None
 
 
-class SystemSummary(Frozen):
-    """All continuations of one system. Shares are 0..1 of the primes; medians leave out what has no value.
-
-    ``system``: "model"; "real", what the song itself goes on with, and "codec", the same through the codec at the
-    fidelity that is measured (the ceiling of any prior); "shuffled", what another song goes on with; "noise",
-    white noise as loud as the prime.
-    """
-
-    system: System
-    tempo_same: float
-    tempo_octave: float
-    tempo_error_percent: float | None
-    key_same: float
-    key_relative: float
-    loudness_difference: float | None
-    timbre_db: float
-    silent: float
-    collapsed: float
-
-
-def choose_pairs(songs: Sequence[Song], count: int, prime_frames: int, frames: int, step: int) -> list[Pair]:
-    """``count`` primes of ``prime_frames`` samples, song by song in turn, each followed by ``frames`` more.
+def choose_pairs(
+    songs: Sequence[Song], count: int, prime_frames: int, frames: int | Callable[[Song], int], step: int
+) -> list[Pair]:
+    """``count`` primes of ``prime_frames`` samples, song by song in turn, each followed by ``frames`` more (or by as
+    many as that says of the song).
 
     Primes start at multiples of ``step`` samples. Raises TooShort when no song is long enough.
     """
-    whole = prime_frames + frames
-    usable = [song for song in songs if song.samples.size >= whole]
+    lengths = {id(song): frames if isinstance(frames, int) else frames(song) for song in songs}
+    usable = [song for song in songs if song.samples.size >= prime_frames + lengths[id(song)]]
     if not usable:
+        whole = prime_frames + min(lengths.values())
         raise TooShort(f"no file is as long as a prime and its continuation together ({whole} samples)")
     rounds = -(-count // len(usable))
     pairs = []
     for turn in range(rounds):
         for song in usable[: count - turn * len(usable)]:
-            start = spread(song.samples.size - whole, rounds, step)[turn]
+            own = lengths[id(song)]
+            start = spread(song.samples.size - prime_frames - own, rounds, step)[turn]
             middle = start + prime_frames
-            pairs.append(
-                Pair(song, start, song.samples[start:middle], song.samples[middle : middle + frames])
-            )
+            pairs.append(Pair(song, start, song.samples[start:middle], song.samples[middle : middle + own]))
     return pairs
 
 
-def request_of(model: Model, pair: Pair, seed: int, fidelity: Fidelity, sampling: Sampling) -> Request:
-    """The request that continues a pair's prime, with its song's labels and place in the song."""
+def pace_of(song: Song, rate: int) -> float:
+    """Beats a minute of a song: what its metadata says, else as heard in the middle of it."""
+    if song.truth is not None:
+        return song.truth.bpm
+    middle = song.samples[song.samples.size // 4 : -(song.samples.size // 4) or None]
+    return estimate_tempo(middle if middle.size >= TEMPO_SECONDS * rate else song.samples, rate).bpm
+
+
+def length_in_bars(bars: float, rate: int) -> Callable[[Song], int]:
+    """How many samples ``bars`` bars of a song are."""
+    return lambda song: frames_of_bars(bars, pace_of(song, rate), rate)
+
+
+def request_of(
+    model: Model,
+    pair: Pair,
+    seed: int,
+    fidelity: Fidelity,
+    sampling: Sampling,
+    told: TOLD = "heard",
+    words: Words | None = None,
+) -> Request:
+    """The request that continues a pair's prime, with its song's labels and place in the song. ``told`` "known": also
+    with the tempo, bar and key of its metadata, as a DAW knows them; "heard": these are left to the model's ear.
+    ``words``: what is sung."""
     rate = model.config.rate
     total = min(pair.song.samples.size / rate, MAX_SECONDS)
     at = pair.start / rate
@@ -107,25 +145,24 @@ def request_of(model: Model, pair: Pair, seed: int, fidelity: Fidelity, sampling
         model=model.config.name,
         prime=PrimeRef(path=pair.song.name, start_seconds=at, length_seconds=pair.prime.size / rate),
         style=style_of(pair.song.artist, pair.song.genres, model.config.vocabulary(model.config.top)),
+        lyrics=words.lyrics if words else "",
+        lyric_times=words.lyric_times if words else (),
         frames=pair.real.size,
         song=None if position is None else fitted(model.config, position, pair.prime.size / rate),
+        pulse=_stated(pair, rate) if told == "known" else None,
         sampling=sampling,
         seed=seed % (MAX_SEED + 1),
         fidelity=fidelity,
     )
 
 
-def continue_pair(
-    model: Model, pair: Pair, request: Request, progress: Callable[[float], None] = lambda fraction: None
-) -> NDArray[np.float32]:
-    """The model's continuation float32 [T] of a pair's prime; ``progress`` is told the fraction done."""
-    chunks = []
-    for event in continue_prime(model, request, pair.prime):
-        if isinstance(event, AudioChunk):
-            chunks.append(event.samples)
-        elif isinstance(event, Progress):
-            progress(event.fraction)
-    return np.concatenate(chunks)
+def _stated(pair: Pair, rate: int) -> Pulse | None:
+    truth = pair.song.truth
+    if truth is None:
+        return None
+    bar = 60.0 * BEATS_PER_BAR * rate / truth.bpm
+    seam = pair.start + pair.prime.size
+    return Pulse(bpm=truth.bpm, downbeat_frame=round(-(seam % bar)), key=truth.key.name)
 
 
 def through_codec(model: Model, pair: Pair, level: int) -> NDArray[np.float32]:
@@ -137,6 +174,15 @@ def through_codec(model: Model, pair: Pair, level: int) -> NDArray[np.float32]:
     codes = model.codec.encode(torch.from_numpy(padded).to(device), [level])[level]
     heard = model.codec.decode(codes, level).float().cpu().numpy().reshape(-1)
     return np.ascontiguousarray(heard[pair.prime.size : whole.size])
+
+
+def codes_after(model: Model, prime: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The top level's codes int64 [n] of what follows a prime, encoded together with it."""
+    level, hop = model.config.top, model.config.hops[model.config.top]
+    whole = np.concatenate([prime, after])
+    padded = torch.from_numpy(np.pad(whole, (0, -whole.size % hop)))
+    codes = model.codec.encode(padded.to(next(model.codec.parameters()).device), [level])[level]
+    return codes.cpu().numpy().astype(np.int64)[prime.size // hop :]
 
 
 def judge(
@@ -156,29 +202,14 @@ def judge(
         audio["shuffled"] = others[0].real
     level = float(np.sqrt((pair.prime.astype(np.float64) ** 2).mean()))
     audio["noise"] = np.random.default_rng([seed, index]).normal(0.0, level, made.size).astype(np.float32)
-    return Judged(pair, audio, {name: compare(pair.prime, sound, rate) for name, sound in audio.items()})
+    found = {name: compare(pair.prime, sound, rate, pair.song.truth) for name, sound in audio.items()}
+    return Judged(pair, audio, found)
 
 
-def summarise(system: System, comparisons: Sequence[Comparison]) -> SystemSummary:
-    """One line of the report from the comparisons of one system (at least one)."""
-
-    def share(hits: Sequence[bool]) -> float:
-        return sum(hits) / len(hits)
-
-    def median(values: Sequence[float | None]) -> float | None:
-        numbers = [value for value in values if value is not None]
-        return statistics.median(numbers) if numbers else None
-
-    loudness = [None if c.loudness_difference is None else abs(c.loudness_difference) for c in comparisons]
-    return SystemSummary(
-        system=system,
-        tempo_same=share([c.tempo == "same" for c in comparisons]),
-        tempo_octave=share([c.tempo == "octave" for c in comparisons]),
-        tempo_error_percent=median([c.tempo_error_percent for c in comparisons]),
-        key_same=share([c.key == "same" for c in comparisons]),
-        key_relative=share([c.key == "relative" for c in comparisons]),
-        loudness_difference=median(loudness),
-        timbre_db=statistics.median(c.timbre_db for c in comparisons),
-        silent=statistics.fmean(c.silent for c in comparisons),
-        collapsed=share([c.collapsed for c in comparisons]),
-    )
+def with_codes(model: Model, judged: Judged, made: Made) -> Judged:
+    """The same with the top level's codes of the model's continuation, the song's own, and noise."""
+    codes: dict[System, NDArray[np.int64]] = {"model": made.codes}
+    for system in ("real", "shuffled", "noise"):
+        if system in judged.audio:
+            codes[system] = codes_after(model, judged.pair.prime, judged.audio[system])
+    return Judged(judged.pair, judged.audio, judged.comparisons, made.prime_codes, codes)

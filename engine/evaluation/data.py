@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from torch import Tensor
 from engine.codec.pieces import encoder_margin
 from engine.codec.vqvae import Codec
 from engine.errors import BadFormat, TooShort
+from engine.evaluation.truth import Truth
 from engine.training.data import UNKNOWN, Source, list_sources, read_blocks
 
 Split = Literal["held-out", "train", "all"]
@@ -24,12 +25,14 @@ Split = Literal["held-out", "train", "all"]
 
 @dataclass(frozen=True)
 class Song:
-    """A song read whole: ``samples`` float32 [T] mono at the model's rate; unknown labels are "unknown"."""
+    """A song read whole: ``samples`` float32 [T] mono at the model's rate; unknown labels are "unknown". ``truth``:
+    what a corpus says of it."""
 
     name: str
     artist: str
     genres: tuple[str, ...]
     samples: NDArray[np.float32]
+    truth: Truth | None = None
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,14 @@ def _order(seed: int, name: str) -> bytes:
 
 
 def load_songs(
-    sources: Sequence[Source], rate: int, min_frames: int, tick: Callable[[], None] = lambda: None
+    sources: Sequence[Source],
+    rate: int,
+    min_frames: int,
+    tick: Callable[[], None] = lambda: None,
+    truths: Mapping[str, Truth] | None = None,
 ) -> list[Song]:
     """The readable sources of at least ``min_frames`` samples, read whole at ``rate`` Hz; ``tick`` after
-    each.
+    each. ``truths``: what is known of them, by name.
 
     Raises TooShort when none is left.
     """
@@ -83,7 +90,8 @@ def load_songs(
             samples = np.zeros(0, np.float32)
         longest = max(longest, samples.size)
         if samples.size >= min_frames:
-            songs.append(Song(source.name, source.artist, source.genres, samples))
+            truth = (truths or {}).get(source.name)
+            songs.append(Song(source.name, source.artist, source.genres, samples, truth))
         tick()
     if not songs:
         raise TooShort(

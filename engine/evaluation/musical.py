@@ -1,4 +1,4 @@
-"""Does a continuation go on with its prime? Tempo, key, loudness, timbre, and whether it has gone dead."""
+"""Does a continuation go on with its prime? Tempo, beat, key, loudness, timbre, the seam, and whether it is dead."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.analysis.key import estimate_key
-from engine.analysis.loudness import integrated_loudness
+from engine.analysis.key import KeyEstimate, estimate_key
+from engine.analysis.loudness import SHORT_TERM_SECONDS, integrated_loudness, loudness_drift
+from engine.analysis.pulse import beat_offset
+from engine.analysis.seams import SIDE_SECONDS, clicks, spectral_jumps
 from engine.analysis.spectrum import mel_spectrogram
 from engine.analysis.tempo import estimate_tempo
+from engine.evaluation.truth import Truth
 from engine.request import Frozen
 
 TEMPO_TOLERANCE = 0.04  # of the prime's tempo, as in the field's tempo contests
+CLOSE = 0.02  # and what is close enough for a DAW's grid to hold a continuation
+USUAL_PLACES = 200  # of the prime, whose median jump says what is usual in this music
 OCTAVES = (2.0, 3.0, 0.5, 1.0 / 3.0)
 SILENT_DBFS = -60.0  # RMS of a tenth of a second
 FROZEN_DB = (
@@ -35,6 +40,12 @@ class Comparison(Frozen):
     prime, None when silent. ``timbre_db``: mean difference of the long-term mel spectra. ``silent``,
     ``frozen``: shares 0..1 of the time below -60 dBFS, and of the sounding time in which the spectrum stands
     still.
+
+    ``true_bpm``, ``true_key``: what the song's metadata says, None without; ``tempo_true_error_percent`` is that of
+    the continuation from it, ``key_true`` its key's agreement with it. ``beat_offset``: how late the beat goes on after
+    the seam, in beats from -0.5 to 0.5 at the true tempo, else the prime's; ``beat_offset_ms`` the same in time; None
+    without onsets. ``loudness_drift``: LU from the continuation's beginning to its end. ``seam_db``: jump of the mel
+    spectrum at the seam, ``usual_db`` the median one at places of the prime; ``seam_click_db``: 0 without a click.
     """
 
     prime_bpm: float
@@ -48,6 +59,16 @@ class Comparison(Frozen):
     timbre_db: float
     silent: float
     frozen: float
+    true_bpm: float | None = None
+    true_key: str | None = None
+    tempo_true_error_percent: float | None = None
+    key_true: Key | None = None
+    beat_offset: float | None = None
+    beat_offset_ms: float | None = None
+    loudness_drift: float | None = None
+    seam_db: float | None = None
+    usual_db: float | None = None
+    seam_click_db: float | None = None
 
     @property
     def collapsed(self) -> bool:
@@ -55,8 +76,11 @@ class Comparison(Frozen):
         return self.silent + self.frozen > 0.5
 
 
-def compare(prime: NDArray[np.float32], continuation: NDArray[np.float32], rate: int) -> Comparison:
-    """Compares `continuation` [T] with `prime` [T], both mono at `rate` Hz and at least 3 s long.
+def compare(
+    prime: NDArray[np.float32], continuation: NDArray[np.float32], rate: int, truth: Truth | None = None
+) -> Comparison:
+    """Compares `continuation` [T] with `prime` [T], both mono at `rate` Hz and at least 3 s long; `truth`: what the
+    metadata says of their song.
 
     Raises TooShort below that.
     """
@@ -66,8 +90,10 @@ def compare(prime: NDArray[np.float32], continuation: NDArray[np.float32], rate:
     difference = integrated_loudness(continuation, rate) - integrated_loudness(prime, rate)
     silent, frozen = dead_shares(continuation, rate)
     pitched = there.confidence > 0.0
-    same = (home.tonic, home.mode) == (there.tonic, there.mode)
-    key: Key = "same" if same else "relative" if home.agrees(there) else "other"
+    pace = truth.bpm if truth else wanted.bpm
+    offset = beat_offset(prime, continuation, rate, pace)
+    seam, usual, click = seam_figures(prime, continuation, rate)
+    long = continuation.size >= (SHORT_TERM_SECONDS + 1.0) * rate
     return Comparison(
         prime_bpm=wanted.bpm,
         bpm=found.bpm if pulse else None,
@@ -75,12 +101,42 @@ def compare(prime: NDArray[np.float32], continuation: NDArray[np.float32], rate:
         tempo=tempo_verdict(wanted.bpm, found.bpm) if pulse else "none",
         prime_key=home.name,
         key_found=there.name if pitched else None,
-        key=key if pitched else "none",
+        key=key_verdict(home, there) if pitched else "none",
         loudness_difference=difference if math.isfinite(difference) else None,
         timbre_db=timbre_difference(prime, continuation, rate),
         silent=silent,
         frozen=frozen,
+        true_bpm=truth.bpm if truth else None,
+        true_key=truth.key.name if truth else None,
+        tempo_true_error_percent=100.0 * abs(found.bpm / truth.bpm - 1.0) if truth and pulse else None,
+        key_true=(key_verdict(truth.key, there) if pitched else "none") if truth else None,
+        beat_offset=offset,
+        beat_offset_ms=None if offset is None else 60_000.0 * offset / pace,
+        loudness_drift=loudness_drift(continuation, rate) if long else None,
+        seam_db=seam,
+        usual_db=usual,
+        seam_click_db=click,
     )
+
+
+def key_verdict(wanted: KeyEstimate, found: KeyEstimate) -> Key:
+    """How the key `found` relates to the one `wanted`."""
+    if (wanted.tonic, wanted.mode) == (found.tonic, found.mode):
+        return "same"
+    return "relative" if wanted.agrees(found) else "other"
+
+
+def seam_figures(
+    prime: NDArray[np.float32], continuation: NDArray[np.float32], rate: int
+) -> tuple[float, float, float]:
+    """Jump of the spectrum at the seam in dB, the median jump at places of the prime, and the click at the seam in dB
+    (:mod:`engine.analysis.seams`)."""
+    joined = np.concatenate([prime, continuation])
+    side = round(SIDE_SECONDS * rate)
+    places = np.linspace(side, prime.size - side, USUAL_PLACES).astype(int).tolist()
+    jumps = spectral_jumps(joined, rate, [prime.size, *places])
+    click = clicks(joined, rate, [prime.size])
+    return float(jumps[0]), float(np.median(jumps[1:])), float(click[0])
 
 
 def tempo_verdict(wanted: float, found: float) -> Tempo:

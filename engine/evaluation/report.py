@@ -1,21 +1,20 @@
-"""The report of `segue eval`: one validated value, written as eval.json and shown as tables."""
+"""The report of `segue eval`: one validated value, written as eval.json (tables: engine/evaluation/tables.py)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-from rich.table import Table
-
+from engine.audio.durable import write_durably, writing
 from engine.evaluation.codec_metrics import CodecLevelReport
-from engine.evaluation.continuations import PrimeRow, SystemSummary
+from engine.evaluation.continuations import TOLD, PrimeRow
 from engine.evaluation.data import Split
+from engine.evaluation.long_takes import Change, LongTake
+from engine.evaluation.lyric_metrics import LyricsReport
 from engine.evaluation.prior_metrics import PriorReport
 from engine.evaluation.provenance import Provenance
+from engine.evaluation.summary import SystemSummary
 from engine.request import Fidelity, Frozen, Sampling
-
-LEVEL_NAMES = {0: "bottom", 1: "middle", 2: "top"}
 
 
 class ModelFacts(Frozen):
@@ -36,7 +35,12 @@ class DataFacts(Frozen):
 
 
 class ContinuationReport(Frozen):
-    """Continuations of ``primes``: how they were asked for, a line per system, and every single one."""
+    """Continuations of ``primes``: how they were asked for, a line per system, and every single one.
+
+    ``bars``: their length where it was given in bars (``seconds`` then says nothing). ``told``: what requests stated of
+    the pulse. ``searched_songs``, ``searched_seconds``: where copies were looked for. ``long`` and ``changes``: see
+    :mod:`engine.evaluation.long_takes`.
+    """
 
     prime_seconds: float
     seconds: float
@@ -45,113 +49,46 @@ class ContinuationReport(Frozen):
     seed: int
     systems: tuple[SystemSummary, ...]
     primes: tuple[PrimeRow, ...]
+    bars: float | None = None
+    told: TOLD = "heard"
+    runtime: str = ""
+    searched_songs: int = 0
+    searched_seconds: float = 0.0
+    long: tuple[LongTake, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+class StyleFacts(Frozen):
+    """The classifier that judged genres: how often it is right about pieces of songs it was not trained on, of how
+    many, and how often the most frequent genre would be."""
+
+    genres: tuple[str, ...]
+    accuracy: float
+    chance: float
+    tested: int
+    songs: int
 
 
 class EvalReport(Frozen):
-    """Everything `segue eval` found."""
+    """Everything `segue eval` found. ``notes``: what could not be measured, and why. Reports of schema 1 lack what has
+    a default here."""
 
     kind: Literal["segue-eval"] = "segue-eval"
-    schema_version: int = 1
+    schema_version: int = 2
     model: ModelFacts
     provenance: Provenance
     data: DataFacts
     codec: tuple[CodecLevelReport, ...]
     priors: tuple[PriorReport, ...]
     continuations: ContinuationReport | None
+    lyrics: LyricsReport | None = None
+    style: StyleFacts | None = None
+    notes: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> Path:
-        """Writes ``eval.json`` into ``folder``."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Writes ``eval.json`` into ``folder``. Raises DiskFull, PathNotAllowed or NoFile where that fails."""
         path = folder / "eval.json"
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        with writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_durably(path, (self.model_dump_json(indent=2) + "\n").encode())
         return path
-
-
-def show(report: EvalReport, console: Console) -> None:
-    """Prints the report's tables."""
-    data = report.data
-    console.print(
-        f"[bold]{report.model.name}[/bold] {report.model.hash[:12]} on {data.songs} songs "
-        f"({data.seconds:.0f} s) of {data.name}, split: {data.split}",
-        highlight=False,
-    )
-    console.print(_codec_table(report))
-    console.print(_prior_table(report))
-    if report.continuations is not None:
-        console.print(_continuation_table(report.continuations))
-
-
-def _codec_table(report: EvalReport) -> Table:
-    table = Table(title="codec, on held-out audio")
-    for heading in ("level", "spectral convergence dB", "codes used", "entropy bits", "tokens"):
-        table.add_column(heading, justify="left" if heading == "level" else "right")
-    for row in report.codec:
-        used, entropy = f"{100 * row.used:.1f} %", f"{row.entropy_bits:.2f}"
-        table.add_row(_level(row.level), f"{row.spectral_convergence_db:.2f}", used, entropy, f"{row.tokens}")
-    return table
-
-
-def _prior_table(report: EvalReport) -> Table:
-    table = Table(title="priors, bits per token (lower is better)")
-    headings = (
-        "level",
-        "prior",
-        "unigram",
-        "uniform",
-        "no labels",
-        "wrong labels",
-        "wrong upper codes",
-        "tokens",
-    )
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "level" else "right")
-    for row in report.priors:
-        figures = (
-            row.bits,
-            row.unigram,
-            row.uniform,
-            row.labels_unknown,
-            row.labels_shuffled,
-            row.upper_shuffled,
-        )
-        table.add_row(_level(row.level), *(_figure(value, 3) for value in figures), f"{row.tokens}")
-    return table
-
-
-def _continuation_table(report: ContinuationReport) -> Table:
-    table = Table(
-        title=f"continuations ({report.fidelity.value}) of {len(report.primes)} primes, "
-        f"{report.prime_seconds:g} s and {report.seconds:g} s"
-    )
-    headings = (
-        "system", "tempo within 4 %", "half or double", "median error %", "same key", "relative key",
-        "loudness off LU", "timbre off dB", "silence", "collapsed",
-    )  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "system" else "right")
-    for row in report.systems:
-        table.add_row(
-            row.system,
-            _percent(row.tempo_same),
-            _percent(row.tempo_octave),
-            _figure(row.tempo_error_percent, 1),
-            _percent(row.key_same),
-            _percent(row.key_relative),
-            _figure(row.loudness_difference, 1),
-            _figure(row.timbre_db, 1),
-            _percent(row.silent),
-            _percent(row.collapsed),
-        )
-    return table
-
-
-def _level(level: int) -> str:
-    return f"{level} {LEVEL_NAMES.get(level, '')}".strip()
-
-
-def _figure(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"

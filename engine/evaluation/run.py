@@ -2,88 +2,98 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import numpy as np
-from pydantic import Field
 from rich.progress import Progress
 from torch import Tensor
 
-from engine.analysis.spectrogram import Picture, plot_contact_sheet, plot_continuation
+from engine.backends.protocol import Backend
 from engine.evaluation.bars import begin
 from engine.evaluation.codec_metrics import CodecLevelReport, count_codes, measure_codec
-from engine.evaluation.continuations import (
-    MIN_SECONDS,
-    SYSTEMS,
-    Judged,
-    PrimeRow,
-    choose_pairs,
-    continue_pair,
-    judge,
-    request_of,
-    summarise,
-    through_codec,
+from engine.evaluation.continuations import MIN_SECONDS, Judged
+from engine.evaluation.continuing import (
+    backend_of,
+    changes,
+    continue_all,
+    distances,
+    find_copies,
+    hear_styles,
+    long_takes,
+    pairs_of,
+    rows_of,
+    searched_codes,
+    summaries,
 )
-from engine.evaluation.data import Excerpt, Song, Split, choose_sources, load_songs, make_excerpts
-from engine.evaluation.prior_metrics import PriorReport, cut_windows, measure_prior, passes
+from engine.evaluation.data import Excerpt, Song, choose_sources, load_songs, make_excerpts
+from engine.evaluation.default_corpus import cache_folder
+from engine.evaluation.kept import Maker
+from engine.evaluation.lyric_metrics import LyricsReport, measure_lyrics
+from engine.evaluation.prior_metrics import PriorReport, measure_prior, passes
+from engine.evaluation.prior_windows import cut_windows
 from engine.evaluation.provenance import provenance
-from engine.evaluation.report import ContinuationReport, DataFacts, EvalReport, ModelFacts
-from engine.request import MAX_SECONDS, MAX_SEED, Fidelity, Frozen, Sampling
+from engine.evaluation.report import ContinuationReport, DataFacts, EvalReport, ModelFacts, StyleFacts
+from engine.evaluation.settings import EvalSettings
+from engine.evaluation.style import StyleJudge, train_judge, usable
+from engine.evaluation.truth import Told, told_of, truths_of
 from engine.store import Model
-from engine.training.data import Source, list_sources
+from engine.training.data import UNKNOWN, Source, list_sources
 
 EXCERPT_SECONDS = 6.0  # at least; a top window, where that is longer
 EXCERPTS_PER_SONG = 2  # of the measured songs; one of the baseline's
 MIN_SONGS = 12  # codec and priors are measured on that many, even when fewer primes are continued
-BASELINE_SONGS = 16  # of the training split, for the unigram baseline
-
-
-class EvalSettings(Frozen):
-    """What is measured. ``primes`` = 0 leaves continuations out; ``seconds`` of each, after
-    ``prime_seconds``.
-    """
-
-    primes: Annotated[int, Field(ge=0, le=1000)] = 12
-    prime_seconds: Annotated[float, Field(ge=MIN_SECONDS, le=MAX_SECONDS)] = 6.0
-    seconds: Annotated[float, Field(ge=MIN_SECONDS, le=MAX_SECONDS)] = 8.0
-    fidelity: Fidelity = Fidelity.DRAFT
-    sampling: Sampling = Sampling()
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
-    split: Split = "held-out"
+BASELINE_SONGS = 16  # of the training split, for the unigram baseline and for copies
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The report, and the audio behind it for pictures."""
+    """The report, and the audio behind it for pictures and the page."""
 
     report: EvalReport
     judged: tuple[Judged, ...]
     rate: int
 
 
-def evaluate_model(model: Model, data: Path, settings: EvalSettings, progress: Progress) -> Evaluation:
+@dataclass(frozen=True)
+class Beside:
+    """What an evaluation may use besides model and data. ``backend``: the runtime that continues primes (None: the
+    model as it is loaded); ``out``: where continuations are kept; ``codes``: folder of the training's codes;
+    ``styles``: gives a folder whose songs styles are learnt from, where the data itself has too few."""
+
+    backend: Backend | None = None
+    out: Path | None = None
+    codes: Path | None = None
+    styles: Callable[[], Path] | None = None
+
+
+def evaluate_model(
+    model: Model, data: Path, settings: EvalSettings, progress: Progress, beside: Beside | None = None
+) -> Evaluation:
     """Measures ``model`` on the songs of folder ``data``, with bars in ``progress``.
 
     Deterministic: the same model, files and settings give the same figures. Raises NoFile, TrainingError and
     TooShort for data that cannot be used.
     """
+    beside = beside or Beside()
     rate = model.config.rate
     window = max(prior.config.window_samples for prior in model.priors.values())
     frames = max(round(EXCERPT_SECONDS * rate), window)
     measured, others = pick(data, settings)
     tick = _bar(progress, "reading", len(measured) + len(others))
-    songs = load_songs(measured, rate, round(MIN_SECONDS * rate), tick)
+    songs = load_songs(measured, rate, round(MIN_SECONDS * rate), tick, truths_of(data, measured))
     baseline = load_songs(others, rate, round(MIN_SECONDS * rate), tick) if others else []
+    told = told_of(data, songs, model.config)
     excerpts = _encode(model, songs, frames, EXCERPTS_PER_SONG, progress, "encoding")
     training = _encode(model, baseline, frames, 1, progress, "encoding (baseline)")
     codec = _codec(model, excerpts, progress)
-    priors = _priors(model, excerpts, training, progress)
-    judged = _continuations(model, songs, settings, progress) if settings.primes else []
+    priors = _priors(model, excerpts, training, told, progress)
+    lyrics = _lyrics(model, songs, told, progress)
+    judge = _judge(data, measured, settings, beside, rate, progress) if settings.primes else None
+    continued = None
+    judged: tuple[Judged, ...] = ()
+    if settings.primes:
+        continued, judged = _continuations(model, songs, baseline, told, judge, settings, beside, progress)
     report = EvalReport(
         model=ModelFacts(name=model.config.name, hash=model.hash),
         provenance=provenance(),
@@ -96,9 +106,12 @@ def evaluate_model(model: Model, data: Path, settings: EvalSettings, progress: P
         ),
         codec=tuple(codec),
         priors=tuple(priors),
-        continuations=_report(judged, settings, rate) if judged else None,
+        continuations=continued,
+        lyrics=lyrics,
+        style=_facts(judge),
+        notes=tuple(_notes(songs, baseline, told, judge, settings)),
     )
-    return Evaluation(report, tuple(judged), rate)
+    return Evaluation(report, judged, rate)
 
 
 def pick(data: Path, settings: EvalSettings) -> tuple[list[Source], list[Source]]:
@@ -135,95 +148,119 @@ def _codec(model: Model, excerpts: Sequence[Excerpt], progress: Progress) -> lis
 
 
 def _priors(
-    model: Model, excerpts: Sequence[Excerpt], training: Sequence[Excerpt], progress: Progress
+    model: Model, excerpts: Sequence[Excerpt], training: Sequence[Excerpt], told: Told, progress: Progress
 ) -> list[PriorReport]:
     reports = []
     for level, prior in sorted(model.priors.items()):
         counts: Tensor | None = None
         if training:
             counts = count_codes((e.codes[level] for e in training), model.config.bins)
-        total = passes(prior, len(cut_windows(prior.config, model.config, excerpts)))
+        total = passes(prior, cut_windows(prior.config, model.config, excerpts, told))
         tick = _bar(progress, f"prior {level}", total)
-        reports.append(measure_prior(prior, model.config, excerpts, counts, tick))
+        reports.append(measure_prior(prior, model.config, excerpts, counts, tick, told))
     return reports
 
 
+def _lyrics(model: Model, songs: Sequence[Song], told: Told, progress: Progress) -> LyricsReport | None:
+    if not told.lyrics:
+        return None
+    return measure_lyrics(model, songs, told, _bar(progress, "lyrics", len(songs)))
+
+
+def _judge(
+    data: Path,
+    measured: Sequence[Source],
+    settings: EvalSettings,
+    beside: Beside,
+    rate: int,
+    progress: Progress,
+) -> StyleJudge | None:
+    """The classifier of genres: of songs that are not measured here, in ``data`` or else in the folder for styles."""
+    if not settings.style or all(source.genres[0] == UNKNOWN for source in measured):
+        return None
+    taken = {source.name for source in measured}
+    learnt = usable([s for s in list_sources(data) if s.name not in taken and not s.held_out])
+    if not learnt and beside.styles is not None:
+        learnt = usable(list_sources(beside.styles()))
+    if not learnt:
+        return None
+    tick = _bar(progress, "learning styles", len(learnt))
+    return train_judge(learnt, rate, cache_folder(), tick)
+
+
 def _continuations(
-    model: Model, songs: Sequence[Song], settings: EvalSettings, progress: Progress
-) -> list[Judged]:
-    rate, step = model.config.rate, model.config.hops[-1]
-    prime_frames = math.ceil(settings.prime_seconds * rate / step) * step
-    pairs = choose_pairs(songs, settings.primes, prime_frames, math.ceil(settings.seconds * rate), step)
-    task = begin(progress, "continuing", len(pairs))
-    judged = []
-    for index, pair in enumerate(pairs):
-        request = request_of(model, pair, settings.seed + index, settings.fidelity, settings.sampling)
-
-        def done(fraction: float, before: int = index) -> None:
-            progress.update(task, completed=before + fraction)
-
-        made = continue_pair(model, pair, request, done)
-        coded = through_codec(model, pair, settings.fidelity.level)
-        judged.append(judge(pairs, index, made, coded, rate, settings.seed))
-        progress.update(task, completed=index + 1)
-    return judged
-
-
-def _report(judged: Sequence[Judged], settings: EvalSettings, rate: int) -> ContinuationReport:
-    rows = tuple(
-        PrimeRow(
-            song=one.pair.song.name,
-            artist=one.pair.song.artist,
-            genres=one.pair.song.genres,
-            start_seconds=round(one.pair.start / rate, 4),
-            seed=(settings.seed + index) % (MAX_SEED + 1),
-            systems=one.comparisons,
-        )
-        for index, one in enumerate(judged)
+    model: Model,
+    songs: Sequence[Song],
+    baseline: Sequence[Song],
+    told: Told,
+    judge: StyleJudge | None,
+    settings: EvalSettings,
+    beside: Beside,
+    progress: Progress,
+) -> tuple[ContinuationReport, tuple[Judged, ...]]:
+    rate, hop = model.config.rate, model.config.hops[-1]
+    maker = Maker(backend_of(model, beside.backend), beside.out)
+    pairs = pairs_of(model, songs, settings)
+    searched = searched_codes(model, baseline, beside.codes)
+    continued = continue_all(model, maker, pairs, told, settings, progress)
+    copied = find_copies(
+        continued.judged, searched, hop / rate, _bar(progress, "looking for copies", len(searched))
     )
-    found = {name: [one.comparisons[name] for one in judged if name in one.comparisons] for name in SYSTEMS}
-    return ContinuationReport(
+    styles = hear_styles(continued.judged, judge, rate)
+    rows = rows_of(continued, styles, copied, settings, rate)
+    report = ContinuationReport(
         prime_seconds=settings.prime_seconds,
         seconds=settings.seconds,
         fidelity=settings.fidelity,
         sampling=settings.sampling,
         seed=settings.seed,
-        systems=tuple(summarise(name, comparisons) for name, comparisons in found.items() if comparisons),
+        systems=tuple(summaries(rows, distances(continued.judged, rate))),
         primes=rows,
+        bars=settings.bars,
+        told=settings.told,
+        runtime=maker.backend.runtime,
+        searched_songs=len(searched),
+        searched_seconds=round(sum(len(codes) for _, codes in searched) * hop / rate, 2),
+        long=long_takes(maker, continued, settings, progress) if settings.long else (),
+        changes=changes(maker, continued, judge, settings, progress) if settings.then else (),
     )
+    return report, continued.judged
 
 
-def draw(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Pictures of the best, median and worst continuation by tempo error, and a sheet of all of them."""
-    ranked = sorted(evaluation.judged, key=_tempo_error)
-    picks = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]} if ranked else {}
-    paths = []
-    for name, one in picks.items():
-        found = one.comparisons["model"]
-        bpm = "no pulse" if found.bpm is None else f"{found.bpm:.1f} bpm"
-        heard = f"{found.prime_bpm:.1f} to {bpm}, {found.prime_key} to {found.key_found}"
-        title = f"{name}: {one.pair.song.name}, {heard}"
-        path = folder / f"continuation-{name}.png"
-        paths.append(plot_continuation(one.pair.prime, one.audio["model"], evaluation.rate, path, title))
-    if evaluation.judged:
-        pictures = itertools.chain.from_iterable(_pictures(one, evaluation.rate) for one in evaluation.judged)
-        sheet = folder / "continuations.png"
-        title = "left: prime and the model's continuation, right: the song itself"
-        paths.append(plot_contact_sheet(list(pictures), evaluation.rate, sheet, title))
-    return paths
+def _facts(judge: StyleJudge | None) -> StyleFacts | None:
+    if judge is None:
+        return None
+    names = ("genres", "accuracy", "chance", "tested", "songs")
+    return StyleFacts(**{name: getattr(judge, name) for name in names})
 
 
-def _tempo_error(one: Judged) -> float:
-    error = one.comparisons["model"].tempo_error_percent
-    return float("inf") if error is None else error
-
-
-def _pictures(one: Judged, rate: int) -> list[Picture]:
-    seam = one.pair.prime.size / rate
-    return [
-        Picture(f"{one.pair.song.name} ({name})", np.concatenate([one.pair.prime, one.audio[name]]), seam)
-        for name in ("model", "real")
-    ]
+def _notes(
+    songs: Sequence[Song],
+    baseline: Sequence[Song],
+    told: Told,
+    judge: StyleJudge | None,
+    settings: EvalSettings,
+) -> list[str]:
+    """What could not be measured, and why, in sentences."""
+    notes = []
+    if any(song.truth is None for song in songs):
+        notes.append("tempo and key are as heard: no file states those of every song, as a corpus does")
+    if all(song.genres[0] == UNKNOWN for song in songs):
+        notes.append(
+            "the songs have no genres, so style is not judged; name them in a metadata.csv with the columns "
+            "file, artist and genre"
+        )
+    elif settings.primes and settings.style and judge is None:
+        notes.append("style is not judged: too few songs beside the measured ones have the same genres")
+    if told.why:
+        notes.append(f"lyrics are not measured: {told.why}")
+    if settings.then and judge is None:
+        notes.append("changes of style are not measured, since no style is judged")
+    if not baseline:
+        notes.append(
+            "there are no other songs, so there is no baseline by frequency, and no search for copies in them"
+        )
+    return notes
 
 
 def _bar(progress: Progress, title: str, total: int) -> Callable[[], None]:

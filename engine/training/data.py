@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import soundfile
@@ -37,6 +38,15 @@ class Source:
     artist: str
     genres: tuple[str, ...]
     held_out: bool
+
+
+class Named(Protocol):
+    """Whatever has the name of a source: coded songs, songs that are measured."""
+
+    @property
+    def name(self) -> str:
+        """Its path below the folder, with forward slashes."""
+        ...
 
 
 def list_sources(folder: Path) -> list[Source]:

@@ -12,15 +12,14 @@ from engine.analysis.pulse import estimate_pulse
 from engine.corpus.dataset import load_song
 from engine.prior.pulse import UNKNOWN, SongPulse, key_row, pulse_at
 from engine.request import NOTES
-from engine.training.codes import CodedSong
-from engine.training.data import list_sources, read_blocks
+from engine.training.data import Named, list_sources, read_blocks
 
 MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")  # by their third, as keys are heard
 HEARD_SECONDS = 30.0  # of a song without metadata
 
 
 def pulses_of(
-    folder: Path, songs: Sequence[CodedSong], rate: int, tick: Callable[[], None] = lambda: None
+    folder: Path, songs: Sequence[Named], rate: int, tick: Callable[[], None] = lambda: None
 ) -> Mapping[str, SongPulse]:
     """The pulse of every song by its name; ``tick`` after each. A song of a corpus has it in its JSON, with bars
     from the first sample on; of any other file the first half minute is listened to."""

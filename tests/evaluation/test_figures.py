@@ -12,7 +12,7 @@ import torch
 from engine.errors import NoDevice, TooShort
 from engine.evaluation import codec_metrics
 from engine.evaluation.codec_metrics import count_codes, decode_whole, entropy_bits, measure_codec
-from engine.evaluation.continuations import choose_pairs, judge, summarise, through_codec
+from engine.evaluation.continuations import choose_pairs, judge, through_codec
 from engine.evaluation.data import (
     Excerpt,
     Song,
@@ -24,7 +24,9 @@ from engine.evaluation.data import (
 )
 from engine.evaluation.devices import resolve_device
 from engine.evaluation.musical import compare, dead_shares, tempo_verdict, timbre_difference
-from engine.evaluation.prior_metrics import cut_windows, measure_prior, passes, unigram_bits
+from engine.evaluation.prior_metrics import measure_prior, passes, unigram_bits
+from engine.evaluation.prior_windows import cut_windows
+from engine.evaluation.summary import summarise
 from engine.store import load_model
 from engine.training.data import list_sources
 from tests.analysis.synth import RATE, chords, drum_loop, sine
@@ -138,7 +140,7 @@ def test_bits_of_a_prior_that_knows_nothing_are_the_uniform_ones(model, loops: P
     ticks = []
     report = measure_prior(prior, model.config, excerpts, None, lambda: ticks.append(1))
     assert (report.windows, report.tokens, report.uniform) == (8, 8 * 128, 5.0)
-    assert len(ticks) == passes(prior, report.windows)
+    assert len(ticks) == passes(prior, cut_windows(prior.config, model.config, excerpts))
     assert report.unigram is None and report.upper_shuffled is not None
     assert report.labels_unknown is not None and report.labels_shuffled is not None
     top = measure_prior(model.priors[2], model.config, excerpts, torch.ones(32, dtype=torch.long))
