@@ -121,8 +121,19 @@ def pace_of(song: Song, rate: int) -> float:
 
 
 def length_in_bars(bars: float, rate: int) -> Callable[[Song], int]:
-    """How many samples ``bars`` bars of a song are."""
-    return lambda song: frames_of_bars(bars, pace_of(song, rate), rate)
+    """How many samples ``bars`` bars of a song are. Raises TooShort, when asked, for less than tempo needs."""
+
+    def frames(song: Song) -> int:
+        pace = pace_of(song, rate)
+        found = frames_of_bars(bars, pace, rate)
+        if found < MIN_SECONDS * rate:
+            raise TooShort(
+                f"{bars:g} bars at {pace:.0f} bpm are {found / rate:.1f} s; hearing their tempo needs at least "
+                f"{MIN_SECONDS:g} s, so give more bars"
+            )
+        return found
+
+    return frames
 
 
 def request_of(

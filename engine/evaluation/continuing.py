@@ -114,7 +114,12 @@ def changes(
 ) -> tuple[Change, ...]:
     """The first primes continued with another genre from the middle on, as far as their genres are judged."""
     known = set(maker.backend.config.genres) & set(judge_of.genres if judge_of else ())
-    chosen = [i for i, pair in enumerate(continued.pairs) if pair.song.genres[0] in known]
+    least = 2 * HEARD_SECONDS * maker.backend.config.rate  # two halves that can be heard
+    chosen = [
+        i
+        for i, pair in enumerate(continued.pairs)
+        if pair.song.genres[0] in known and pair.real.size >= least
+    ]
     if judge_of is None or len(known) < 2:
         return ()
     chosen = chosen[: settings.then]

@@ -22,11 +22,12 @@ from scipy import signal as sps
 from engine.audio.durable import write_durably
 from engine.errors import SegueError
 from engine.evaluation.data import spread
-from engine.evaluation.features import BANDS, HEARD_SECONDS, second_features
+from engine.evaluation.features import HEARD_SECONDS, second_features
 from engine.training.data import UNKNOWN, Source, read_blocks
 
 VERSION = 1
 PIECE_SECONDS = 8.0
+LEVEL = 0.1  # root mean square of what is heard
 PIECES = 4  # of every song that is trained or tested on
 DECAY = 3e-3  # weight of the squared weights beside the mean cross-entropy
 STEPS = 300
@@ -63,9 +64,10 @@ class StyleJudge:
 
 
 def piece_features(samples: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
-    """What the classifier hears of one piece [T]: mean and standard deviation over its seconds, float64 [128]."""
-    rows = second_features(samples, rate)
-    rows[:, :BANDS] -= rows[:, :BANDS].mean()
+    """What the classifier hears of one piece [T], all pieces as loud as one another: mean and standard deviation over
+    its seconds, float64 [128]."""
+    level = float(np.sqrt((samples.astype(np.float64) ** 2).mean()))
+    rows = second_features((samples * (LEVEL / max(level, 1e-6))).astype(np.float32), rate)
     return np.concatenate([rows.mean(axis=0), rows.std(axis=0)])
 
 
