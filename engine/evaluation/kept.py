@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,5 +92,5 @@ def _read(path: Path) -> Made | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return Made(stored["audio"], stored["prime_codes"], stored["codes"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, BadZipFile):
         return None  # not there, or not whole: it is made again

@@ -95,9 +95,9 @@ def _article(one: Judged, row: PrimeRow, rate: int, folder: Path, number: int) -
     played = [name for name in (PLAYED if number else (*PLAYED, "shuffled", "noise")) if name in one.audio]
     for name in played:
         file = f"audio/{number + 1:03d}-{name}.flac"
-        joined = np.concatenate([one.pair.prime, one.audio[name]])  # type: ignore[index]
+        joined = np.concatenate([one.pair.prime, one.audio[name]])
         write_durably(folder / file, _flac(joined, rate))
-        said = f"{WORDS[name]}: {caption(row, name)}"  # type: ignore[index]
+        said = f"{WORDS[name]}: {caption(row, name)}"
         player = f'<audio controls preload="none" src="{file}"></audio>'
         yield f"<figure><figcaption>{escape(said)}</figcaption>{player}</figure>"
     picture = f"pictures/{number + 1:03d}.png"

@@ -34,7 +34,7 @@ def caption(row: PrimeRow, system: str = "model") -> str:
     bpm = "no pulse" if found.bpm is None else f"{found.bpm:.1f} bpm"
     beat = "no beat" if found.beat_offset_ms is None else f"beat {found.beat_offset_ms:+.0f} ms"
     louder = "silent" if found.loudness_difference is None else f"{found.loudness_difference:+.1f} LU"
-    style = f", heard as {row.styles[system]}" if system in row.styles else ""  # type: ignore[index]
+    style = f", heard as {row.styles[system]}" if system in row.styles else ""
     key = f"{found.prime_key} to {found.key_found or 'no key'}"
     return f"{found.prime_bpm:.1f} to {bpm}, {beat}, {key}, {louder}{style}"
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -88,7 +89,7 @@ def fit(
         value.backward()
         return value
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)
     return weights.detach().numpy(), bias.detach().numpy(), centre, scale
 
 
@@ -204,6 +205,6 @@ def _read(path: Path) -> StyleJudge | None:
         with np.load(path, allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
             arrays = {name: stored[name] for name in _ARRAYS}
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, BadZipFile):
         return None  # it is trained again
     return StyleJudge(**{**facts, "genres": tuple(facts["genres"])}, **arrays)
