@@ -144,8 +144,8 @@ def test_the_page_is_whole_by_itself_and_plays_what_was_measured(
 
 
 def test_styles_changes_and_long_takes(model: str, loops: str, tmp_path: Path) -> None:
-    report = run(model, "--on", loops, "--primes", "1", "--seconds", "4", "--then", "--long", "1", "--long-seconds", "20",
-                 "--out", str(tmp_path / "out"))  # fmt: skip
+    given = ["--primes", "1", "--seconds", "4", "--then", "--long", "1", "--long-seconds", "20"]
+    report = run(model, "--on", loops, *given, "--out", str(tmp_path / "out"))
     assert report.style is not None and report.style.genres == ("house", "rock")
     found = report.continuations
     assert found is not None and len(found.changes) == len(found.long) == 1
