@@ -70,8 +70,12 @@ def stated_words(song: SongLyrics, words: Words, rate: int) -> list[StatedWord]:
         last = start
         while last + 1 < len(song.text) and not song.text[last + 1].isspace():
             last += 1
-        if round(float(song.times[start])) in stated:
-            found.append(StatedWord(start, last, float(song.times[start]) / rate))
+        before = start  # white space that a piece begins with is part of it
+        while before and song.text[before - 1].isspace():
+            before -= 1
+        own = [float(at) for at in song.times[before : start + 1] if round(float(at)) in stated]
+        if own:
+            found.append(StatedWord(start, last, own[-1] / rate))
     return found
 
 

@@ -37,6 +37,9 @@ def test_only_words_that_a_stamp_begins_have_a_time() -> None:
     words = timed((1.0, "go on"), (2.5, "sun"), (4.0, "river"))
     found = stated_words(song_lyrics(words, WANTED, 1000), words, 1000)
     assert [(w.first, w.last, w.seconds) for w in found] == [(0, 1, 1.0), (6, 8, 2.5), (10, 14, 4.0)]
+    spaced = timed((1.0, "go"), (2.5, " sun"))
+    found = stated_words(song_lyrics(spaced, WANTED, 1000), spaced, 1000)
+    assert [w.seconds for w in found] == [1.0, 2.5]
     untimed = Words(lyrics="go on")
     assert stated_words(song_lyrics(untimed, WANTED, 1000), untimed, 1000) == []
 

@@ -16,17 +16,25 @@ import soundfile
 from click.testing import CliRunner
 
 from bridge.cli import segue
+from engine.analysis.key import KeyEstimate
 from engine.backends.torch_backend import TorchBackend
+from engine.evaluation.continuations import Pair, request_of
+from engine.evaluation.continuing import searched_codes
+from engine.evaluation.data import Song
 from engine.evaluation.kept import Maker
 from engine.evaluation.ranking import spread_ranks, weakness
 from engine.evaluation.report import EvalReport
 from engine.evaluation.summary import summarise, true_tempo
-from engine.request import Fidelity, PrimeRef, Request
+from engine.evaluation.truth import Truth
+from engine.lyrics import Words
+from engine.request import Fidelity, PrimeRef, Pulse, Request, Sampling
 from engine.store import load_model
+from engine.training.codes import encoder_key
 from tests.evaluation.test_figures import RATE, compare, drum_loop
 
 from . import tiny
 
+STARTER = Path(__file__).resolve().parents[2] / "engine" / "models" / "starter"
 QUICK = ["--prime-seconds", "3", "--seconds", "3"]
 
 
@@ -251,6 +259,44 @@ def test_codes_of_another_codec_are_refused(model: str, loops: str, tmp_path: Pa
         f"segue: the codes in '{tmp_path}' are of another codec than that of 'tiny'; "
         "give the folder that its own training kept them in"
     )
+
+
+def test_copies_are_looked_for_in_the_codes_that_training_kept(model: str, tmp_path: Path) -> None:
+    loaded = load_model(model)
+    key = f"{encoder_key(loaded.codec, 2)}-fedcba987654"
+    index = {"version": 2, "keys": {"2": key}, "rate": tiny.RATE, "bins": 32, "hops": [8, 32, 128]}
+    song = {"artist": "ada", "genres": ["house"]}
+    index["songs"] = [
+        {"name": "a", "split": "train", "start": 0, "tokens": 40, **song},
+        {"name": "b", "split": "held-out", "start": 40, "tokens": 10, **song},
+        {"name": "c", "split": "train", "start": 50, "tokens": 30, **song},
+    ]
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    np.save(tmp_path / "level_2.npy", np.arange(80, dtype=np.uint16))
+    found = searched_codes(loaded, [], tmp_path)
+    assert [name for name, _ in found] == ["a", "c"]
+    np.testing.assert_array_equal(found[1][1], np.arange(50, 80))
+
+
+def test_a_request_that_knows_the_pulse_states_bar_and_key(model: str) -> None:
+    loaded = load_model(model)
+    truth = Truth(120.0, KeyEstimate(6, "minor", 1.0))
+    song = Song("a.wav", "ada", ("house",), np.zeros(20 * tiny.RATE, np.float32), truth)
+    pair = Pair(song, tiny.RATE, np.zeros(round(5.2 * tiny.RATE), np.float32), song.samples[: 4 * tiny.RATE])
+    request = request_of(loaded, pair, 3, Fidelity.DRAFT, Sampling(), "known", Words(lyrics="go on"))
+    # A bar is 2 s; the seam lies at 6.2 s, 0.2 s after the last one began.
+    assert request.pulse == Pulse(bpm=120.0, downbeat_frame=-round(0.2 * tiny.RATE), key="F# minor")
+    assert (request.lyrics, request.seed) == ("go on", 3)
+    heard = request_of(loaded, pair, 3, Fidelity.DRAFT, Sampling())
+    assert heard.pulse is None and heard.lyrics == ""
+
+
+def test_reports_of_the_first_schema_are_read() -> None:
+    old = EvalReport.model_validate_json((STARTER / "eval.json").read_bytes())
+    assert old.continuations is not None and {row.system for row in old.continuations.systems} >= {
+        "model",
+        "real",
+    }
 
 
 def test_the_weakest_is_always_among_the_examples() -> None:
