@@ -40,9 +40,16 @@ __all__ = [
 
 _MODULES = {
     "key": ("KeyEstimate", "estimate_key"),
-    "loudness": ("Loudness", "integrated_loudness", "measure_loudness", "sample_peak", "true_peak"),
+    "loudness": (
+        "Loudness",
+        "integrated_loudness",
+        "loudness_drift",
+        "measure_loudness",
+        "sample_peak",
+        "true_peak",
+    ),
     "onsets": ("onset_strength", "onset_times"),
-    "pulse": ("PulseEstimate", "estimate_pulse"),
+    "pulse": ("PulseEstimate", "beat_offset", "estimate_pulse"),
     "tempo": ("TempoEstimate", "estimate_tempo"),
 }
 

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from engine.analysis.spectrum import checked
 
 BLOCK_SECONDS = 0.4
-SHORT_TERM_SECONDS = 3.0
 OVERLAP = 4  # a block starts every quarter of a block
 SHORT_TERM_SECONDS = 3.0
 SHORT_TERM_HOP_SECONDS = 0.1
@@ -71,14 +70,11 @@ def loudness_drift(samples: ArrayLike, rate: int) -> float | None:
     Raises TooShort below 4 s, BadFormat as :func:`integrated_loudness`.
     """
     signal = checked(samples, rate, SHORT_TERM_SECONDS + 1.0, "loudness drift")
-    energy = np.concatenate([[0.0], np.cumsum(_k_weighted(signal, rate) ** 2)])
-    span = round(SHORT_TERM_SECONDS * rate)
-    starts = np.arange(0, signal.size - span + 1, rate)
-    power = np.maximum(energy[starts + span] - energy[starts], 0.0) / span
+    power = _powers(_energy(signal, rate), rate, SHORT_TERM_SECONDS, 1.0)
     heard = power > _power(ABSOLUTE_GATE)
     if heard.sum() < 2:
         return None
-    slope = np.polyfit(starts[heard] / rate, 10.0 * np.log10(power[heard]), 1)[0]
+    slope = np.polyfit(np.flatnonzero(heard), 10.0 * np.log10(power[heard]), 1)[0]  # LU a second
     return float(slope * signal.size / rate)
 
 
