@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ def take(
     wishes = _wishes(**options)
     wanted = _wanted(ids, kept, root)
     folder = (out or root / EXPORTS).expanduser().resolve()
-    with Progress(console=Console(stderr=True), disable=as_json, transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, disable=as_json or not console.is_terminal, transient=True) as progress:
         task = progress.add_task("exporting", total=len(wanted))
         tracks: list[FinishedTrack] = []
 
@@ -119,8 +121,10 @@ def _wishes(
         said["rate"] = int(rate)
     try:
         said["loudness"] = loudness if loudness in ("prime", "made") else float(loudness)
-    except ValueError as error:
+    except ValueError:
+        said["loudness"] = math.nan
+    if said["loudness"] != said["loudness"]:
         raise BadArguments(
             f"--loudness is '{loudness[:40]}'; write prime, made, or a loudness in LUFS such as -14"
-        ) from error
+        )
     return TrackWishes.model_validate(said)

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter, lfiltic
 
 Samples = npt.NDArray[np.float64]
@@ -75,17 +74,28 @@ def looped(before: Samples, body: Samples, after: Samples, rate: int, frames: in
 def ringing_on(samples: Samples, rate: int, frames: int) -> Samples:
     """``frames`` that go on from the end of ``samples``, by linear prediction; they decay."""
     learnt = samples[-max(2 * ORDER, round(LEARNT_SECONDS * rate)) :]
-    order = min(ORDER, learnt.size - 1)
-    if order < 1:
+    order = min(ORDER, learnt.size // 2)
+    if order < 1 or not learnt.any():
         return np.zeros(frames)
-    shaped = learnt * np.hanning(learnt.size + 2)[1:-1]
-    products = np.array([float(shaped[lag:] @ shaped[: shaped.size - lag]) for lag in range(order + 1)])
-    if products[0] <= 1e-12:
-        return np.zeros(frames)
-    products[0] *= 1.0 + 1e-6  # a pure tone alone would leave the equations without a single solution
-    poles = np.concatenate([[1.0], -solve_toeplitz(products[:-1], products[1:])])
+    poles = _prediction(learnt, order)
     state = lfiltic([1.0], poles, learnt[::-1][:order])
     return np.asarray(lfilter([1.0], poles, np.zeros(frames), zi=state)[0])
+
+
+def _prediction(samples: Samples, order: int) -> Samples:
+    """Coefficients 1, a1, ... of the error that prediction from ``order`` samples leaves, by Burg's method: never
+    unstable, and true to tones that last longer than what it is learnt from."""
+    poles = np.ones(1)
+    forward, backward = samples[1:], samples[:-1]
+    for _ in range(order):
+        energy = float(forward @ forward + backward @ backward)
+        if energy <= 1e-18:
+            break
+        reflection = -2.0 * float(forward @ backward) / energy
+        extended = np.append(poles, 0.0)
+        poles = extended + reflection * extended[::-1]
+        forward, backward = (forward + reflection * backward)[1:], (backward + reflection * forward)[:-1]
+    return poles
 
 
 def _angle(frames: int) -> Samples:
