@@ -11,6 +11,7 @@ from engine.audio import Waveform
 from engine.errors import BadFormat, NoFile, SegueError, TooShort
 from engine.take import Take
 from engine.take.marks import Marks, read_marks
+from export.tracks.finding import name_of
 from export.tracks.joins import Samples, faded, joined, looped
 from export.tracks.levels import CEILING_DBTP, MOST_GAIN_DB, Limited, loudness_of, under_ceiling
 from export.tracks.timing import key_of, place_of, tempo_of
@@ -47,6 +48,7 @@ def finish(take: Take, wishes: TrackWishes) -> FinishedTrack:
     source.tell_missed(loudness.integrated)
     return FinishedTrack(
         take=take,
+        name=name_of(take, source.marks),
         marks=source.marks,
         wishes=wishes,
         samples=samples,

@@ -68,7 +68,7 @@ class Done:
 
 @dataclass(frozen=True, eq=False)
 class FinishedTrack:
-    """One take as a track.
+    """One take as a track, under the ``name`` that it has in lists.
 
     ``samples``: float32 [frames], mono, at ``rate`` Hz, not yet rounded to the file's bits; ``begin``: sample of the
     track at which the continuation begins, above 0 only with the prime in front; ``place``: seconds from the beginning
@@ -78,6 +78,7 @@ class FinishedTrack:
     """
 
     take: Take
+    name: str
     marks: Marks
     wishes: TrackWishes
     samples: NDArray[np.float32]
@@ -101,11 +102,6 @@ class FinishedTrack:
     def seconds(self) -> float:
         """Length in seconds."""
         return self.frames / self.rate
-
-    @property
-    def name(self) -> str:
-        """The take's own name, or A01."""
-        return self.marks.name or self.take.info.head.name
 
     def told(self) -> dict[str, Any]:
         """What ``--json`` says of it: seconds, LUFS, LU, dBTP, dB; ``time_reference`` in samples."""

@@ -92,7 +92,7 @@ def test_figures_as_json_and_notes_for_people(takes: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["9"], "there is no take '9' in '{takes}'; give a name, a number or the path of its folder"),
+        (["9"], "there is no take '9'; the nearest is 2"),
         (
             ["1", "--to", "wave"],
             "there is no export target 'wave'; the nearest is 'wav', of wav, flac, float",
@@ -125,13 +125,16 @@ def test_mistakes_are_one_sentence(takes: Path, words: list[str], sentence: str)
     assert not list(takes.glob("exports/*"))
 
 
-def test_names_that_several_takes_have_are_refused(takes: Path) -> None:
-    first, _ = sorted(takes.glob("2*"))
-    first.rename(takes / "2020-01-01_120000_A02")
-    code, _, complaints = ran("A02")
-    assert code == 2 and complaints.startswith(
-        f"segue: there are 2 takes 'A02' in '{takes}'; name one by its folder, "
-    )
+def test_takes_of_several_days_are_told_apart(takes: Path) -> None:
+    first, second = sorted(takes.glob("2*"))
+    write_marks(second, Marks())
+    code, told, _ = ran("1", "2")
+    assert code == 0
+    first.rename(takes / f"{second.name[:-4]}_A02".replace(second.name[:10], "2020-01-01"))
+    assert len(ran("A02")[1].splitlines()) == 1  # a number means one take, whatever its folder ends with
+    _, told, _ = ran(*(folder for folder in sorted(takes.glob("2*"))))
+    names = [Path(line).name for line in told.splitlines()]
+    assert sorted(name[:3] for name in names) == ["A02", "A03"]
 
 
 def test_takes_that_were_cut_short(tmp_path: Path) -> None:
