@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,7 +13,10 @@ from typing import NamedTuple
 log = logging.getLogger("segue.midi")
 
 CAPACITY = 65_536  # messages: over a minute of a full MIDI cable
-AT_ONCE = 256  # messages handled before the loop may do something else
+AT_ONCE = 256  # messages handled before the loop may do something else,
+TURN_SECONDS = (
+    0.004  # and how long that may take: a pad that changes the preset costs as much as a hundred ticks
+)
 
 
 class Arrival(NamedTuple):
@@ -62,6 +66,7 @@ class Inbox:
             self._waiting.clear()
 
     def _drain(self) -> None:
+        until = time.perf_counter() + TURN_SECONDS
         for _ in range(AT_ONCE):
             with self._lock:
                 if not self._waiting:
@@ -72,4 +77,6 @@ class Inbox:
                 self._take(arrival)
             except Exception:  # the next one must be taken all the same
                 log.exception("a message of the MIDI port '%s' failed unexpectedly", arrival.port)
+            if time.perf_counter() > until:
+                break
         self._loop.call_soon(self._drain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -42,6 +43,30 @@ def test_what_is_too_much_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         return len(taken), inbox.lost
 
     assert asyncio.run(run()) == (10, 5)
+
+
+def test_messages_that_take_long_let_the_loop_do_something_else() -> None:
+    """Of 100 that take 2 ms each, a few at a time: every turn is 4 ms and one message long."""
+
+    async def run() -> list[int]:
+        taken: list[Arrival] = []
+
+        def take(arrival: Arrival) -> None:
+            taken.append(arrival)
+            time.sleep(0.002)
+
+        inbox = Inbox(asyncio.get_running_loop(), take)
+        for number in range(100):
+            inbox.put(Arrival("Pads", b"", number))
+        turns = []
+        while len(taken) < 100:
+            before = len(taken)
+            await asyncio.sleep(0)
+            turns.append(len(taken) - before)
+        assert [arrival.at_ns for arrival in taken] == list(range(100))
+        return turns
+
+    assert max(asyncio.run(run())) <= 3
 
 
 def test_after_the_end_nothing_is_taken() -> None:
