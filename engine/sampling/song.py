@@ -10,6 +10,8 @@ ASSUMED_SONG_SECONDS = 90.0  # a song whose length nobody stated, and
 ASSUMED_PRIME_AT_SECONDS = (
     30.0  # where in it a riff lies: the middle of the form, not an intro, not an ending
 )
+LATEST_START = 1 / 2  # of an assumed song: what is continued again and again stays in its middle,
+LATEST_END = 5 / 6  # and what is longer begins earlier, or is part of a longer song
 
 
 def song_span(config: ModelConfig, request: Request, before: int, seam: int) -> tuple[int, int]:
@@ -70,10 +72,13 @@ def _check_length(config: ModelConfig, song: SongPosition) -> None:
 
 
 def _assumed(config: ModelConfig, request: Request, before: int, seam: int) -> tuple[int, int]:
-    from_nothing = before + seam == 0
-    at = 0.0 if from_nothing else ASSUMED_PRIME_AT_SECONDS
-    total = round(_clamped(config, ASSUMED_SONG_SECONDS) * config.rate)
-    return total, min(round(at * config.rate) + before, total - 1)
+    """As :func:`song_span`. A chain of takes walks into the middle of the song and is held there: nobody has said that
+    it should come to an end."""
+    heard = seam + request.frames
+    total = round(_clamped(config, max(ASSUMED_SONG_SECONDS, heard / LATEST_END / config.rate)) * config.rate)
+    at = 0 if before + seam == 0 else round(ASSUMED_PRIME_AT_SECONDS * config.rate) + before
+    latest = min(round(LATEST_START * total), round(LATEST_END * total) - heard)
+    return total, min(at, max(0, latest))
 
 
 def stated_song(

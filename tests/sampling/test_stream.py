@@ -148,8 +148,31 @@ def test_only_the_end_of_a_long_prime_counts(model: Model, prime: NDArray[np.flo
 
 
 def test_an_assumed_song_is_kept_in_the_models_range(model: Model) -> None:
-    """The model knows songs of 0.2 to 20 s; 90 s with the riff at 30 s are assumed."""
-    assert song_span(model.config, request(), 2856, 6144) == (20 * 44100, 20 * 44100 - 1)
+    """The model knows songs of 0.2 to 20 s; 90 s with the riff at 30 s are assumed: of 20 s, the middle."""
+    assert song_span(model.config, request(), 2856, 6144) == (20 * 44100, 10 * 44100)
+
+
+def test_an_endless_chain_stays_in_the_middle_of_the_song(model: Model) -> None:
+    """A model of songs of 18 to 600 s: pieces of 15 s begin at 30, 45, 45, ... of 90 s and never come to an end."""
+    priors = list(model.config.priors)
+    top = priors[model.config.top]
+    assert top.time is not None
+    limits = top.time.model_copy(update={"min_seconds": 18.0, "max_seconds": 600.0})
+    priors[model.config.top] = top.model_copy(update={"time": limits})
+    config = model.config.model_copy(update={"priors": tuple(priors)})
+    second, piece = 44100, 15 * 44100
+
+    def place(before: int, seam: int, frames: int) -> tuple[float, float]:
+        total, offset = song_span(config, request(frames=frames), before, seam)
+        return total / second, (offset + seam) / second
+
+    chain = [place(number * piece, second, piece) for number in range(12)]
+    assert chain == [(90, 31), *[(90, 46)] * 11]
+    assert place(0, 0, piece) == (90, 0)  # from nothing: the beginning
+    # What is longer begins earlier, or is part of a longer song: the last sixth is for endings that were asked for.
+    for seconds in (40, 60, 90, 400):
+        total, begins = place(0, second, seconds * second)
+        assert begins >= 1 and begins + seconds <= total * 5 / 6 + 0.01
 
 
 def test_a_given_song_must_lie_in_the_models_range(model: Model) -> None:
