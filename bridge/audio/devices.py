@@ -190,6 +190,14 @@ def _name_jack_client(library: str) -> None:
         ctypes.CDLL(library).PaJack_SetClientName(_JACK_NAME)
 
 
+def jack_client_name() -> str:
+    """What PortAudio is called on the JACK server ("Segue-01" beside another Segue); "" without JACK."""
+    name = ctypes.c_char_p()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(portaudio()._libname).PaJack_GetClientName(ctypes.byref(name))
+    return (name.value or b"").decode(errors="replace")
+
+
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
     """Keep what the drivers' C code prints while probing away from the terminal."""

@@ -13,7 +13,7 @@ import numpy as np
 from bridge.audio import reastream
 from bridge.audio.anchor import Anchor, Anchoring
 from bridge.audio.capture import MAX_BLOCK, CaptureRing
-from bridge.audio.devices import Device, portaudio
+from bridge.audio.devices import Device, jack_client_name, portaudio
 from bridge.audio.heartbeat import Heartbeat
 from bridge.audio.monitor import Monitor
 from bridge.audio.protocol import InputOpened, OpenInput
@@ -129,6 +129,7 @@ class DeviceInput:
             channels=channels,
             latency_ms=round(1000 * self._latency, 2),
             frame=self._recording.first,
+            client=jack_client_name() if device.host_api.startswith("JACK") else "",
         )
 
     @property

@@ -31,13 +31,19 @@ from bridge.audio.protocol import (
     Stopped,
 )
 from bridge.audio.wanted import Wanted
+from bridge.audio.wires import Wires, look
 from engine.errors import NotReady, SegueError
 from engine.ring import sweep_stale
 
 _WATCH_PERIOD = 0.25
 _ANSWER_SECONDS, _OPEN_SECONDS = 5.0, 15.0
 _FIRST_WAIT, _LONGEST_WAIT, _WAIT_FACTOR = 0.1, 1.0, 1.5
-_INPUT_WAIT, _LONGEST_INPUT_WAIT = 2.0, 20.0  # between two looks for an input that went away
+_INPUT_WAIT, _LONGEST_INPUT_WAIT = 2.0, 20.0  # between two looks for an input that went away,
+_LONGEST_WIRE_WAIT = 5.0  # for one that the JACK server can be asked about
+_MUTE_SECONDS, _LONGEST_MUTE_WAIT = (
+    1.5,
+    20.0,
+)  # of utter silence before it is asked whether the input is wired up
 _MEMORY_SECONDS = 10.0  # losses within this time make the next restart wait longer
 _QUEUE_LIMIT = 1_024
 
@@ -61,6 +67,8 @@ class Keeper:
         self._watcher: asyncio.Task[None] | None = None
         self._recovery: asyncio.Task[None] | None = None
         self._regaining: asyncio.Task[None] | None = None
+        self._wiring: asyncio.Task[None] | None = None
+        self._heard_at = 0.0  # when the input was last anything but silent
         self._burials: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -84,8 +92,9 @@ class Keeper:
 
     async def close(self) -> None:
         """Fade out and end the process; it is killed if it does not come back. May be called twice."""
-        tasks = [task for task in (self._watcher, self._recovery, self._regaining) if task is not None]
-        self._watcher = self._recovery = self._regaining = None
+        jobs = (self._watcher, self._recovery, self._regaining, self._wiring)
+        tasks = [task for task in jobs if task is not None]
+        self._watcher = self._recovery = self._regaining = self._wiring = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *self._burials, return_exceptions=True)
@@ -143,6 +152,7 @@ class Keeper:
             return
         if isinstance(report, Stats):
             self.stats = report
+            self._heard_at = time.monotonic() if report.in_peak else self._heard_at
         self.wanted.hears(report)
         if isinstance(report, InputLost):
             self._input_lost(report)
@@ -267,32 +277,85 @@ class Keeper:
         self.input_opened = opened
         self.wanted.hears(opened)
         self._tell(opened)
+        self._watch_wires(opened)
+
+    def _watch_wires(self, opened: InputOpened | None) -> None:
+        """Have an eye on an input that another client of the JACK server is."""
+        wiring, self._wiring = self._wiring, None
+        if wiring is not None and wiring is not asyncio.current_task():
+            wiring.cancel()
+        if opened is not None and opened.client:
+            self._heard_at = time.monotonic()
+            self._wiring = asyncio.create_task(self._mind_wires(opened))
+
+    async def _mind_wires(self, opened: InputOpened) -> None:
+        """Whether the client that is recorded has quit, or has quit and come back; asked only while all is silent.
+
+        Wires that somebody has pulled out by hand, while the client stayed, are left as they are.
+        """
+        first, wait = await self._wires(opened), _MUTE_SECONDS
+        while True:
+            quiet = time.monotonic() - self._heard_at
+            if quiet < _MUTE_SECONDS:
+                wait = _MUTE_SECONDS
+                await asyncio.sleep(_MUTE_SECONDS - quiet)
+                continue
+            wires = await self._wires(opened)
+            if wires is not None and not wires.outlets:
+                self._input_lost(InputLost(reason=f"'{opened.device}' has left the sound server"))
+                return
+            if wires is not None and not wires.joined and (first is None or wires.uuid != first.uuid):
+                self._input_lost(InputLost(reason=f"'{opened.device}' has left the sound server and is back"))
+                return
+            await asyncio.sleep(wait)
+            wait = min(_LONGEST_MUTE_WAIT, wait * _WAIT_FACTOR)
+
+    async def _wires(self, opened: InputOpened) -> Wires | None:
+        return await look(opened.client, opened.device)
 
     def _input_lost(self, report: InputLost) -> None:
-        self.input_opened = None
+        self.input_opened, was = None, self.input_opened
+        self._watch_wires(None)
         self._tell(report)
         if self._regaining is None or self._regaining.done():
-            self._regaining = asyncio.create_task(self._regain_input())
+            client = was if was is not None and was.client else None
+            self._regaining = asyncio.create_task(self._regain_input(client))
 
     def _forget_input(self) -> None:
         self.wanted.input = self.input_opened = None
+        self._watch_wires(None)
         if self._regaining is not None:
             self._regaining.cancel()
             self._regaining = None
 
-    async def _regain_input(self) -> None:
-        """Wait until the input is back and nothing plays; then only a fresh process can open it (facts/daw.md §3.3)."""
-        wait = _INPUT_WAIT
+    async def _regain_input(self, client: InputOpened | None) -> None:
+        """Wait until the input is back. A ``client`` of the JACK server can be wired up again whatever plays; a device
+        only by a fresh process (facts/daw.md §3.3), when nothing plays."""
+        wait, longest = (0.0, _LONGEST_WIRE_WAIT) if client else (_INPUT_WAIT, _LONGEST_INPUT_WAIT)
         while True:
             await asyncio.sleep(wait)
-            wait = min(_LONGEST_INPUT_WAIT, wait * _WAIT_FACTOR)
+            wait = min(longest, max(wait, _FIRST_WAIT) * _WAIT_FACTOR)
             wanted, link = self.wanted.input, self._link
-            if wanted is None or link is None or self._recovery is not None or not self.wanted.idle:
+            if wanted is None or link is None or self._recovery is not None:
                 continue
-            if await self._listed(wanted) and link is self._link and self.wanted.idle:
+            if client is not None:
+                wires = await self._wires(client)
+                if wires is not None and wires.outlets and await self._rewired(wanted):
+                    return
+            if self.wanted.idle and await self._listed(wanted) and link is self._link and self.wanted.idle:
                 self._regaining = None
                 self._lose(link, "the input is back, and only a fresh audio process can open it")
                 return
+
+    async def _rewired(self, wanted: OpenInput) -> bool:
+        """Whether the process could open the input once more, beside what plays."""
+        try:
+            opened = await self._request_input(wanted)
+        except SegueError:
+            return False
+        self._regaining = None
+        self._input_runs(opened)
+        return True
 
     async def _listed(self, wanted: OpenInput) -> bool:
         """Whether the input is there now, though the process may not know it."""

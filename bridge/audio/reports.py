@@ -55,7 +55,8 @@ class Opened(Message):
 class InputOpened(Message):
     """An input is recorded. ``device``: its name or ``"reastream:PORT"``; ``rate``: its own (0: not yet known).
 
-    Frame ``frame`` of the capture ring is the first one of it.
+    Frame ``frame`` of the capture ring is the first one of it. ``client``: our name on the JACK server, where it is a
+    client of that.
     """
 
     kind: Literal["input_opened"] = "input_opened"
@@ -66,6 +67,7 @@ class InputOpened(Message):
     channels: int
     latency_ms: float
     frame: int
+    client: str = ""
 
     @property
     def label(self) -> str:

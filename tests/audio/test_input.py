@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from bridge.audio.capture import CaptureRing, RingTooShort
+from bridge.audio.wires import Wires, look
 from engine.errors import NoDevice, NoFile
 from engine.ring import Ring
 from tests.rig.jack import PERIOD, Feeder, JackServer, Recorder, match, wait_until
@@ -28,6 +30,10 @@ async def fed(feeder: Feeder, held: CaptureRing, audio: npt.NDArray[np.float32])
     before = held.written
     await asyncio.to_thread(feeder.feed, audio)
     await asyncio.to_thread(wait_until, lambda: held.written >= before + len(audio) + 4 * PERIOD)
+
+
+def ports_of_the_server() -> str:
+    return subprocess.run(["jack_lsp"], capture_output=True, text=True, check=True).stdout
 
 
 def first_of(recorded: npt.NDArray[np.float32], take: npt.NDArray[np.float32]) -> int:
@@ -195,6 +201,82 @@ def test_input_and_output_come_back_with_the_sound_server(
     assert match(after, second, first_of(after, second)) == len(second)
     with pytest.raises(RingTooShort):
         held.read(border - 100, border + 100)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("away", [True, False])
+def test_a_client_that_quits_and_comes_back_is_recorded_again(
+    held: CaptureRing, ring: Ring, jack_server: JackServer, tmp_path: Path, away: bool
+) -> None:
+    """Told as lost, wired up when it is back (``away``: after a while, else at once), and what plays goes on meanwhile,
+    in the same process."""
+    first, second = noise(20_000, 1), noise(20_000, 2)
+
+    async def play() -> int:
+        async with running() as client:
+            await client.open("system")
+            leaver = Feeder(jack_server, tmp_path, "band")
+            await client.open_input("band", capture=held.name)
+            await fed(leaver, held, first)
+            await feed(ring, noise(60_000))
+            await client.play(ring.name, total_frames=60 * RATE, prebuffer_frames=1_000)
+            await report(client, "playing")
+            pid = client.pid
+            leaver.close()
+            await asyncio.to_thread(wait_until, lambda: "band:" not in ports_of_the_server())
+            again = None if away else Feeder(jack_server, tmp_path, "band")
+            lost = await report(client, "input_lost")
+            assert lost.reason.startswith("'band' has left the sound server")
+            assert client.input_opened is None
+            again = again or Feeder(jack_server, tmp_path, "band")
+            back = await report(client, "input_opened")
+            assert (back.device, client.pid, client.restarts) == ("band", pid, 0)
+            await fed(again, held, second)
+            again.close()
+            return int(back.frame)
+
+    border = asyncio.run(play())
+    before, after = held.read(0, border), held.read(border, held.written)
+    assert match(before, first, first_of(before, first)) == len(first)
+    assert match(after, second, first_of(after, second)) == len(second)
+    with pytest.raises(RingTooShort, match="the input was interrupted"):
+        held.read(border - 1, border + 1)
+
+
+def test_an_input_that_is_only_silent_is_left_alone(
+    held: CaptureRing, feeder: Feeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when somebody pulls its wire out: that was meant."""
+    looks: list[Wires | None] = []
+
+    async def seen(ours: str, client: str) -> Wires | None:
+        looks.append(await look(ours, client))
+        return looks[-1]
+
+    monkeypatch.setattr("bridge.audio.keeper.look", seen)
+    monkeypatch.setattr("bridge.audio.keeper._MUTE_SECONDS", 0.1)
+
+    async def play() -> None:
+        async with running() as client:
+            await client.open("system")
+            await client.open_input("feeder", capture=held.name)
+            await asyncio.to_thread(wait_until, lambda: len(looks) >= 3)
+            assert all(one is not None and (one.outlets, one.joined) == (1, 1) for one in looks)
+            told = subprocess.run(
+                ["jack_lsp", "-c", "feeder"], capture_output=True, text=True, check=True
+            ).stdout
+            ours = told.split()[1]
+            await asyncio.to_thread(subprocess.run, ["jack_disconnect", told.split()[0], ours], check=True)
+            before = len(looks)
+            await asyncio.to_thread(wait_until, lambda: len(looks) >= before + 2)
+            assert looks[-1] is not None and (looks[-1].outlets, looks[-1].joined) == (1, 0)
+            assert client.input_opened is not None
+
+    asyncio.run(play())
+
+
+def test_no_server_tells_nothing_of_wires() -> None:
+    assert asyncio.run(look("Segue", "nobody")) is None
 
 
 def test_a_change_of_the_output_keeps_the_input(held: CaptureRing, feeder: Feeder, tmp_path: Path) -> None:
