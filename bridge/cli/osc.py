@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from bridge.cli.client import Client
 from bridge.cli.options import json_option
 from bridge.osc.addresses import DEFAULT_PORT, SUBJECTS, TABLE
 from bridge.osc.docs import page
 from bridge.osc.patterns import matches
 from bridge.osc.table import signature
-from bridge.osc.wire import Message, Sendable, encode_message, parse_packet
+from bridge.osc.wire import Sendable
 from engine.errors import NoFile, NotReady, OutOfRange, SegueError
 
 ADDRESSES = Path(__file__).resolve().parents[1] / "osc" / "ADDRESSES.md"
 ANSWER_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 3600.0
 
 
 class OutOfDate(SegueError):
@@ -89,9 +87,9 @@ def client_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("values", nargs=-1)
 def send(host: str, port: int, seconds: float, address: str, values: tuple[str, ...]) -> None:
     """Send one message and print what is answered. Numbers are sent as numbers."""
-    with _Client(host, port) as client:
+    with Client(host, port) as client:
         client.send(address, *(_value(text) for text in values))
-        if not client.show(seconds):
+        if not _show(client, seconds):
             raise NotReady(f"nothing answered at {host}:{port}; is segue serve running there?")
 
 
@@ -101,12 +99,12 @@ def send(host: str, port: int, seconds: float, address: str, values: tuple[str, 
 @click.argument("patterns", nargs=-1)
 def listen(host: str, port: int, seconds: float, patterns: tuple[str, ...]) -> None:
     """Print what happens until Ctrl-C: everything, or what the patterns reach."""
-    with _Client(host, port) as client:
+    with Client(host, port) as client:
         for pattern in patterns:
             client.send("/segue/listen", pattern, 1)
         if not patterns:
             client.send("/segue/notify", 1)
-        if not client.show(seconds):
+        if not _show(client, seconds):
             raise NotReady(f"nothing answered at {host}:{port}; is segue serve running there?")
 
 
@@ -120,44 +118,13 @@ def _value(text: str) -> Sendable:
     return text
 
 
-class _Client:
-    """A UDP socket that prints what comes."""
-
-    def __init__(self, host: str, port: int) -> None:
-        try:
-            family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        except (OSError, OverflowError) as error:
-            raise OutOfRange(f"{host}:{port} is no address; use a host like 127.0.0.1 and a port") from error
-        self._target = target
-        self._socket = socket.socket(family, kind)
-
-    def __enter__(self) -> _Client:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def send(self, address: str, *values: Sendable) -> None:
-        self._socket.sendto(encode_message(address, *values), self._target)
-
-    def show(self, seconds: float) -> int:
-        """Print what comes within ``seconds``; returns how many messages."""
-        count = 0
-        for message in self._heard(seconds):
-            count += 1
-            click.echo(" ".join([message.address, *(_shown(value) for value in message.values)]))
-        return count
-
-    def _heard(self, seconds: float) -> Iterator[Message]:
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self._socket.settimeout(min(left, LONGEST_WAIT_SECONDS))
-            try:
-                yield from parse_packet(self._socket.recv(65536))
-            except TimeoutError:
-                continue
-            except ConnectionError:
-                return
+def _show(client: Client, seconds: float) -> int:
+    """Print what comes within ``seconds``; returns how many messages."""
+    count = 0
+    for message in client.heard(seconds):
+        count += 1
+        click.echo(" ".join([message.address, *(_shown(value) for value in message.values)]))
+    return count
 
 
 def _shown(value: object) -> str:

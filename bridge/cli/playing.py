@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from bridge.daw.bitwig import FEEDBACK_PORT, PORT
+from bridge.daw.places import mail_folder
 from bridge.midi.ports import RtMidi, check_port
 from bridge.osc.addresses.transport import SOURCES
 from bridge.session.capturing import InputSetup
@@ -35,6 +37,13 @@ _OPTIONS = (
     click.option(
         "--sync", type=click.Choice(SOURCES), default=None, help="Clock to follow.  [default: midi, if any]"
     ),
+    click.option(
+        "--bitwig",
+        metavar="RECEIVES:SENDS",
+        default=f"{PORT}:{FEEDBACK_PORT}",
+        show_default=True,
+        help="Ports of DrivenByMoss's OSC in Bitwig Studio.",
+    ),
 )
 
 
@@ -46,7 +55,13 @@ def playing_options(command: Command) -> Command:
 
 
 def stage_of(
-    *, ports: tuple[str, ...], no_midi: bool, project: Path | None, live: str | None, sync: str | None
+    *,
+    ports: tuple[str, ...],
+    no_midi: bool,
+    project: Path | None,
+    live: str | None,
+    sync: str | None,
+    bitwig: str,
 ) -> StageSetup:
     """Raises NoMidiPort for a port that is not there, :class:`BadArguments` for ``--midi`` with ``--no-midi``."""
     if ports and no_midi:
@@ -61,4 +76,14 @@ def stage_of(
         clock=sync or ("none" if no_midi else "midi"),
         presets=PresetFolders(user_folder(), project),
         input=InputSetup(live),
+        mail=mail_folder(),
+        bitwig=_bitwig_ports(bitwig),
     )
+
+
+def _bitwig_ports(text: str) -> tuple[int, int]:
+    """Raises :class:`BadArguments`."""
+    receives, _, sends = text.partition(":")
+    if not all(port.isascii() and port.isdecimal() and 0 < int(port) < 65536 for port in (receives, sends)):
+        raise BadArguments(f"--bitwig is '{text}'; give two ports, as in {PORT}:{FEEDBACK_PORT}")
+    return int(receives), int(sends)

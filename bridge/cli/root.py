@@ -107,6 +107,17 @@ class RootGroup(LazyGroup):
             raise Failure(sentence) from error
 
 
+class NamedFailures(click.Command):
+    """A command by itself: named failures leave as :class:`Failure`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        try:
+            return super().invoke(ctx)
+        except SegueError as error:
+            raise Failure(error.message) from error
+
+
 def sentence_of(error: Exception) -> str | None:
     """The first complaint of a pydantic ``ValidationError`` in one sentence; None for any other exception."""
     # pydantic is looked up, not imported: an error of its kind can only exist when a command has imported it.

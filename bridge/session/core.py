@@ -167,6 +167,7 @@ class Session:
             send=self.engine.send,
             engine_ready=self._engine_ready,
             tell=self._tell_people,
+            subscribers=self._subscribers,
         )
 
     def _new_remembering(self) -> Remembering:
@@ -224,7 +225,7 @@ class Session:
         )
         await self.engine.start()
         await self.sound.start()
-        self._stage.start(self._handlers)
+        self._stage.start(self._handlers, self._dispatcher.packet)
 
     async def wait_ready(self) -> Ready:
         """Wait until the model is loaded. Raises what kept it from loading."""

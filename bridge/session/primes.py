@@ -37,6 +37,8 @@ class Prime:
     bpm: float | None = None
     take: TakeEntry | None = None
     frames: int | None = None
+    tempo: float | None = None  # that was told with it
+    end_seconds: float | None = None  # where it ends on the DAW's time line
     error: SegueError | None = None
     attempts: int = 0
     settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -118,7 +120,7 @@ class PrimeDesk:
         """Send a prime to the engine."""
         prime.attempts += 1
         try:
-            named = tempo_of(prime.ref.path, None, None)
+            named = tempo_of(prime.ref.path, prime.tempo, None)
             self._send(TakePrime(tag=prime.id, prime=prime.ref, bpm=named))
         except NotReady as error:
             self.settle(prime, error)
@@ -145,7 +147,7 @@ class PrimeDesk:
         prime.seconds, prime.rate, prime.bpm = (
             report.seconds,
             report.rate,
-            tempo_of(prime.ref.path, None, report.bpm),
+            tempo_of(prime.ref.path, prime.tempo, report.bpm),
         )
         self.settle(prime, None)
 

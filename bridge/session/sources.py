@@ -49,7 +49,7 @@ class FromPrime:
             raise prime.error
         if prime.take is not None:
             return continued(prime.take, ready, chosen, seconds=self.seconds, frames=prime.frames)
-        return build_request(
+        request = build_request(
             chosen.settings,
             model=ready.model,
             rate=ready.rate,
@@ -59,6 +59,9 @@ class FromPrime:
             seconds=self.seconds,
             lyrics=chosen.lyrics.text,
         )
+        if prime.end_seconds is None:
+            return request
+        return request.model_copy(update={"place": Place(seconds=prime.end_seconds)})
 
 
 @dataclass(frozen=True)

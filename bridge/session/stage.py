@@ -6,10 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bridge.daw.bitwig import FEEDBACK_PORT, PORT, Bitwig
+from bridge.daw.postman import Postman
+from bridge.osc.intake import PacketHandler
+from bridge.osc.subscribers import Subscribers
 from bridge.session.aside import Aside
 from bridge.session.capturing import Capturing, InputSetup
 from bridge.session.choices import Choosing
 from bridge.session.controllers import Controllers, MidiSetup
+from bridge.session.daws import Daws
 from bridge.session.dispatch import Handler
 from bridge.session.exporting import Exporting
 from bridge.session.holding import Holding
@@ -23,9 +28,10 @@ from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
 from bridge.session.restyling import Restyling
 from bridge.session.sound import Sound
-from bridge.session.takes import TakeBook
+from bridge.session.takes import TakeBook, TakeEntry
 from bridge.session.transport import MusicalTime
 from engine.host.protocol import Command, Ready
+from export.tracks.targets import USUAL
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class StageSetup:
     presets: PresetFolders = field(default_factory=PresetFolders)
     input: InputSetup = field(default_factory=InputSetup)
     clock: str = "none"
+    mail: Path | None = None  # folder of the mailboxes of scripts in DAWs
+    bitwig: tuple[int, int] = (PORT, FEEDBACK_PORT)
 
 
 class Stage:
@@ -59,6 +67,7 @@ class Stage:
         send: Callable[[Command], None],
         engine_ready: Callable[[], Ready],
         tell: Callable[[str], None],
+        subscribers: Subscribers,
     ) -> None:
         self.time = time
         self.controllers = Controllers(setup.midi, notices, properties, takes, time.midi_clock, tell)
@@ -103,15 +112,24 @@ class Stage:
             properties=properties,
         )
 
-    def start(self, handlers: Mapping[str, Handler]) -> None:
-        """Begin, in the running loop; ``handlers``: what addresses do."""
+        self.daws = Daws(notices, takes, self._file_of, Bitwig(*setup.bitwig))
+        self._postman = Postman(setup.mail, subscribers.gone)
+
+    def start(self, handlers: Mapping[str, Handler], packet: PacketHandler) -> None:
+        """Begin, in the running loop; ``handlers``: what addresses do; ``packet``: what messages of a client do."""
+        self._postman.start(packet)
         self.time.run()
         self.presets.start()
         self.capturing.start()
         self.controllers.start(handlers)
 
+    async def _file_of(self, take: TakeEntry) -> str:
+        """What of a take goes into a DAW: the finished track."""
+        return (await self.exporting.write(take.folder, USUAL)).paths[0]
+
     async def close(self) -> None:
         """Let go of ports, files and clocks."""
+        self._postman.close()
         self.time.close()
         self.presets.close()
         self.restyling.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bridge.osc.addresses import (
     audio,
     clients,
+    daw,
     exports,
     history,
     jobs,
@@ -41,6 +42,7 @@ SUBJECTS = (
     takes,
     exports,
     history,
+    daw,
     sound,
     audio,
     midi,

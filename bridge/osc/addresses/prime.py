@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from bridge.osc.addresses.arguments import number, take_id, text
 from bridge.osc.table import Entry, Role, notice
-from engine.request import MAX_SECONDS
+from engine.request import MAX_BPM, MAX_SECONDS
 
 ENTRIES = (
     Entry(
         "/segue/prime/file",
-        "Take a file, or a span of it, as the prime; answers /segue/done /segue/prime/file prime_id seconds rate",
+        "Take a file, or a span of it, as the prime (length 0: to its end; tempo 0: heard); "
+        "answers /segue/done /segue/prime/file prime_id seconds rate",
         arguments=(
             text("path"),
             number("start_s", 0.0, 1e6, "s", optional=True),
             number("length_s", 0.0, 1e6, "s", optional=True),
+            number("bpm", 0.0, MAX_BPM, optional=True),
         ),
         handler="prime_file",
     ),

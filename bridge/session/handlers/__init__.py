@@ -12,6 +12,7 @@ from bridge.session.desk import Desk
 from bridge.session.dispatch import Handler
 from bridge.session.handlers.audio import AudioHandlers
 from bridge.session.handlers.clients import ClientHandlers
+from bridge.session.handlers.daw import DawHandlers
 from bridge.session.handlers.exports import ExportHandlers
 from bridge.session.handlers.history import HistoryHandlers
 from bridge.session.handlers.jobs import JobHandlers
@@ -37,6 +38,7 @@ SUBJECTS = (
     (addresses.takes, TakeHandlers),
     (addresses.exports, ExportHandlers),
     (addresses.history, HistoryHandlers),
+    (addresses.daw, DawHandlers),
     (addresses.sound, SoundHandlers),
     (addresses.audio, AudioHandlers),
     (addresses.midi, MidiHandlers),

@@ -16,6 +16,23 @@ from engine.host.protocol import Ready
 from engine.request import Request
 
 
+def ask(
+    desk: Desk, source: Source, peer: Peer, request_tag: str, address: str, at_ns: int | None = None
+) -> str:
+    """Queue a job, and tell who asked; returns its name. Raises :class:`QueueFull`."""
+    name = desk.jobs.new_id()
+    launched = desk.stage.launching.on_grid(name, source, at_ns)
+    desk.notices.done(peer, request_tag, address, name)
+    desk.jobs.add(Job(name, launched, peer, request_tag, address))
+    return name
+
+
+def seed_was_used(desk: Desk) -> None:
+    """The next job has a new seed, unless it is locked."""
+    choosing = desk.choosing
+    choosing.change(step=False, settings=choosing.now.settings.after_job())
+
+
 class JobHandlers:
     """Asking for takes and calling them off."""
 
@@ -63,16 +80,10 @@ class JobHandlers:
         self._ask(call, peer, FromTake(lambda: take, make, takes))
 
     def _ask(self, call: Call, peer: Peer, source: Source) -> None:
-        desk, address = self._desk, call.entry.address
-        name = desk.jobs.new_id()
-        launched = desk.stage.launching.on_grid(name, source, call.at_ns)
-        job = Job(name, launched, peer, call.request_tag, address)
-        desk.notices.done(peer, call.request_tag, address, job.id)
-        desk.jobs.add(job)
+        ask(self._desk, source, peer, call.request_tag, call.entry.address, call.at_ns)
 
     def _seed_was_used(self) -> None:
-        choosing = self._desk.choosing
-        choosing.change(step=False, settings=choosing.now.settings.after_job())
+        seed_was_used(self._desk)
 
     def cancel(self, call: Call, peer: Peer) -> None:
         """Call a job off."""

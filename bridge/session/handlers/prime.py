@@ -7,9 +7,26 @@ import asyncio
 from bridge.osc.endpoint import Peer, is_loopback
 from bridge.osc.table import Call
 from bridge.session.desk import Desk
-from bridge.session.primes import absolute_path, allowed_path
+from bridge.session.primes import Prime, absolute_path, allowed_path
 from engine.errors import SegueError
 from engine.request import PrimeRef
+
+
+def submit(desk: Desk, prime: Prime, peer: Peer) -> None:
+    """Have a prime read. Other hosts reach the folders only that are open to them."""
+    if is_loopback(peer):
+        desk.primes.submit(prime)
+        return
+
+    async def check_then_submit() -> None:
+        try:
+            real = await asyncio.to_thread(allowed_path, prime.ref.path, desk.roots)
+            prime.ref = prime.ref.model_copy(update={"path": real})
+            desk.primes.submit(prime)
+        except SegueError as error:
+            desk.primes.settle(prime, error)
+
+    desk.spawn(check_then_submit())
 
 
 class PrimeHandlers:
@@ -19,27 +36,16 @@ class PrimeHandlers:
         self._desk = desk
 
     def prime_file(self, call: Call, peer: Peer) -> None:
-        """A file, or a span of it. Other hosts reach the folders only that are open to them."""
+        """A file, or a span of it."""
         desk = self._desk
         desk.engine_ready()
-        path, start, length = (*call.values, 0.0, 0.0)[:3]
+        path, start, length, bpm = (*call.values, 0.0, 0.0, 0.0)[:4]
         ref = PrimeRef(
             path=absolute_path(str(path)), start_seconds=float(start), length_seconds=float(length) or None
         )
         prime = desk.primes.take(ref, peer, call.request_tag)
-        if is_loopback(peer):
-            desk.primes.submit(prime)
-            return
-
-        async def check_then_submit() -> None:
-            try:
-                real = await asyncio.to_thread(allowed_path, ref.path, desk.roots)
-                prime.ref = ref.model_copy(update={"path": real})
-                desk.primes.submit(prime)
-            except SegueError as error:
-                desk.primes.settle(prime, error)
-
-        desk.spawn(check_then_submit())
+        prime.tempo = float(bpm) or None
+        submit(desk, prime, peer)
 
     def prime_capture(self, call: Call, peer: Peer) -> None:
         """The last bars of the input."""

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.session.stage import StageSetup
+from tests.bridge.client import OscClient, prime
+from tests.bridge.conftest import RunningSession, StartSession, riff, start_session, wait_idle
+
+__all__ = ["riff", "start_session"]
+
+
+@pytest.fixture
+def mail(tmp_path: Path) -> Path:
+    """The folder of the mailboxes, as `segue daw install` makes it."""
+    folder = tmp_path / "mail"
+    for name in ("reaper", "ardour"):
+        (folder / name / "to_segue").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def session(start_session: StartSession, mail: Path) -> RunningSession:
+    """A session with the mock engine that looks after the mailboxes."""
+    return start_session(setup={"stage": StageSetup(mail=mail)})
+
+
+@pytest.fixture
+def client(session: RunningSession) -> Iterator[OscClient]:
+    """A subscribed client of that session, which is ready."""
+    client = session.client()
+    wait_idle(client)
+    client.send("/segue/notify", 1)
+    client.wait("/segue/done", "/segue/notify")
+    yield client
+    client.close()
+
+
+def make_take(client: OscClient, riff: Path) -> tuple[int, str]:
+    """Number and file of a new take of half a second."""
+    prime(client, riff)
+    client.send("/segue/param/seconds", 0.5)
+    client.send("/segue/generate")
+    number, _, _, _, _, _, _, _, path = client.wait("/segue/take", timeout=30.0)
+    client.wait("/segue/job", client.wait("/segue/done", "/segue/generate")[1], "done", timeout=30.0)
+    return number, path
