@@ -74,23 +74,29 @@ get_python() {
 
 has_portaudio() { ldconfig -p 2>/dev/null | grep -q libportaudio || /sbin/ldconfig -p 2>/dev/null | grep -q libportaudio; }
 
-# Libraries outside Python. "$1" is "run" or "test". Missing ones are no reason to stop: without PortAudio Segue
+# Libraries outside Python. "$1" is "run", "test" or "all" (tests, those in a real DAW too). Missing ones are no reason to stop: without PortAudio Segue
 # plays into a file, and tests that need a sound server say that they are skipped.
 get_system_packages() {
     local wanted=()
     case "$(uname -s)" in
         Linux)
             has_portaudio || wanted+=(libportaudio2)
-            if [ "$1" = test ]; then
+            if [ "$1" != run ]; then
                 command -v jackd >/dev/null || wanted+=(jackd2)
                 command -v oscsend >/dev/null || wanted+=(liblo-tools)
                 command -v sox >/dev/null || wanted+=(sox)
                 command -v ffmpeg >/dev/null || wanted+=(ffmpeg)
+                command -v lua5.4 >/dev/null || wanted+=(lua5.4)
+            fi
+            if [ "$1" = all ]; then
+                command -v ardour >/dev/null || wanted+=(ardour)
+                command -v Xvfb >/dev/null || wanted+=(xvfb)
+                command -v xdotool >/dev/null || wanted+=(xdotool)
             fi
             [ ${#wanted[@]} = 0 ] || apt_install "${wanted[@]}" || true
             ;;
         Darwin) # PortAudio comes with the Python package there
-            if [ "$1" = test ] && command -v brew >/dev/null; then
+            if [ "$1" != run ] && command -v brew >/dev/null; then
                 command -v jackd >/dev/null || brew install jack || true
                 command -v oscsend >/dev/null || brew install liblo || true
                 command -v sox >/dev/null || brew install sox || true
@@ -126,7 +132,7 @@ get_python_packages() {
     say "ready"
 }
 
-# set_up run|test
+# set_up run|test|all
 set_up() {
     if [ -x .venv/bin/python ]; then PYTHON=.venv/bin/python; else get_python; fi
     get_system_packages "$1"

@@ -46,6 +46,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "bench": LazyCommand("export.bench.cli:bench", "Measure how fast a model runs here."),
     "presets": LazyCommand("bridge.cli.presets:presets", "List, show, make and check presets."),
     "midi": LazyCommand("bridge.cli.midi:midi", "Controllers: what reaches what, ports, learning."),
+    "daw": LazyCommand("bridge.cli.daw:daw", "Scripts for DAWs; takes sent to them."),
     "osc": LazyCommand("bridge.cli.osc:osc", "OSC: all addresses, sending and listening."),
     "doctor": LazyCommand("bridge.cli.doctor:doctor", "Check this machine and say what to do next."),
 }

@@ -6,10 +6,18 @@ from pathlib import Path
 import pytest
 
 from bridge.session.stage import StageSetup
+from bridge.session.takes import TakeEntry
 from tests.bridge.client import OscClient, prime
 from tests.bridge.conftest import RunningSession, StartSession, riff, start_session, wait_idle
 
 __all__ = ["riff", "start_session"]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts that say once that they are there stay: on a busy machine a take may need longer than their lease."""
+    monkeypatch.setattr("bridge.session.daws.LEASE_SECONDS", 600)
+    monkeypatch.setattr("bridge.daw.mailbox.SILENCE_SECONDS", 600.0)
 
 
 @pytest.fixture
@@ -23,8 +31,23 @@ def mail(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def session(start_session: StartSession, mail: Path) -> RunningSession:
-    """A session with the mock engine that looks after the mailboxes."""
-    return start_session(setup={"stage": StageSetup(mail=mail)})
+    """A session with the mock engine that looks after the mailboxes.
+
+    It hands out takes as they were made: finishing them, in a process that loads much, has tests of its own, and one
+    here (:func:`tests.daw.test_send.test_a_take_is_handed_over_finished`).
+    """
+    running = start_session(setup={"stage": StageSetup(mail=mail)})
+    use_takes_as_made(running)
+    return running
+
+
+def use_takes_as_made(running: RunningSession) -> None:
+    """Hand out takes without finishing them."""
+
+    async def as_made(take: TakeEntry) -> str:
+        return take.wav
+
+    running.session._stage.daws._file_of = as_made
 
 
 @pytest.fixture

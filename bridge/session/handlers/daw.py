@@ -101,13 +101,20 @@ class DawHandlers:
         """A take cannot be."""
         self._desk.stage.daws.answered(int(call.values[0]), str(call.values[1]) or "it does not say why")
 
+    def _bring(self, take: TakeEntry, daw: str) -> None:
+        """Send a take to the DAW that has asked for it."""
+        try:
+            host = self._desk.stage.daws.find(daw)
+            self._desk.spawn(self._send(take, daw, 0, 0, host.peer, ""))
+        except SegueError as error:
+            self._desk.notices.publish("/segue/error", f"{take.name} is made, but {error.message}")
+
     def _hear(self, address: str, values: tuple[Sendable, ...]) -> None:
         """Takes of a job that a DAW waits for go there as soon as they are made."""
         if address == "/segue/take" and self._expected:
             take = self._desk.takes.find(values[0])
             daw = self._expected.get(take.job)
-            host = self._desk.stage.daws.hosts.get(daw or "")
-            if daw is not None and host is not None:
-                self._desk.spawn(self._send(take, daw, 0, 0, host.peer, ""))
+            if daw is not None:
+                self._bring(take, daw)
         elif address == "/segue/job" and values[1] in TERMINAL:
             self._expected.pop(str(values[0]), None)
