@@ -31,6 +31,7 @@ class Mailbox:
         self.folder = folder
         self.heard_at = 0.0  # by the monotonic clock; 0: never
         self._waiting: deque[Message] = deque(maxlen=MOST_WAITING)
+        self._told = False  # that the folder cannot be used
 
     @property
     def closed(self) -> bool:
@@ -81,8 +82,18 @@ class Mailbox:
         except BadLetter as problem:
             log.warning("'%s' of a DAW's script was dropped: %s", letter.name, problem)
         except OSError as error:
-            log.warning("'%s' cannot be read (%s); may Segue write to its folder?", letter, error.strerror)
+            self._tell(error)
         return []
+
+    def _tell(self, error: OSError) -> None:
+        """Say once that something is wrong with the folder: it is looked at ten times a second."""
+        if not self._told:
+            log.warning(
+                "the mailbox '%s' cannot be used (%s); make it a folder that Segue may write to",
+                self.folder,
+                error.strerror,
+            )
+        self._told = True
 
     def _deliver(self) -> None:
         out = self.folder / OUT
@@ -95,4 +106,6 @@ class Mailbox:
             os.replace(part, out)
         except OSError as error:
             self._waiting.extendleft(reversed(messages))
-            log.warning("'%s' cannot be written (%s)", out, error.strerror)
+            self._tell(error)
+        else:
+            self._told = False

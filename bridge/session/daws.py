@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from bridge.daw.bitwig import Bitwig
 from bridge.osc.peer import Peer
 from bridge.osc.wire import MAX_REPLY_TEXT_BYTES
+from bridge.session.entries import TakeEntry
 from bridge.session.notices import Notices
-from bridge.session.takes import TakeBook, TakeEntry
+from bridge.session.takes import TakeBook
 from engine.errors import BadArguments, OutOfRange, SegueError
 from engine.request import PrimeRef
 

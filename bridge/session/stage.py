@@ -16,6 +16,7 @@ from bridge.session.choices import Choosing
 from bridge.session.controllers import Controllers, MidiSetup
 from bridge.session.daws import Daws
 from bridge.session.dispatch import Handler
+from bridge.session.entries import TakeEntry
 from bridge.session.exporting import Exporting
 from bridge.session.holding import Holding
 from bridge.session.jobs import JobBook
@@ -28,7 +29,7 @@ from bridge.session.primes import PrimeDesk
 from bridge.session.properties import Properties
 from bridge.session.restyling import Restyling
 from bridge.session.sound import Sound
-from bridge.session.takes import TakeBook, TakeEntry
+from bridge.session.takes import TakeBook
 from bridge.session.transport import MusicalTime
 from engine.host.protocol import Command, Ready
 from export.tracks.targets import USUAL

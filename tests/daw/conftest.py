@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.session.entries import TakeEntry
 from bridge.session.stage import StageSetup
-from bridge.session.takes import TakeEntry
-from tests.bridge.client import OscClient, prime
+from tests.bridge.client import OscClient
 from tests.bridge.conftest import RunningSession, StartSession, riff, start_session, wait_idle
 
 __all__ = ["riff", "start_session"]
@@ -63,9 +63,10 @@ def client(session: RunningSession) -> Iterator[OscClient]:
 
 def make_take(client: OscClient, riff: Path) -> tuple[int, str]:
     """Number and file of a new take of half a second."""
-    prime(client, riff)
+    client.send("/segue/prime/file", str(riff))
+    client.wait("/segue/done", "/segue/prime/file", timeout=60.0)
     client.send("/segue/param/seconds", 0.5)
     client.send("/segue/generate")
-    number, _, _, _, _, _, _, _, path = client.wait("/segue/take", timeout=30.0)
-    client.wait("/segue/job", client.wait("/segue/done", "/segue/generate")[1], "done", timeout=30.0)
+    number, _, _, _, _, _, _, _, path = client.wait("/segue/take", timeout=60.0)
+    client.wait("/segue/job", client.wait("/segue/done", "/segue/generate")[1], "done", timeout=60.0)
     return number, path

@@ -77,6 +77,19 @@ def test_a_letter_waits_until_the_one_before_is_taken(tmp_path: Path) -> None:
     assert not (tmp_path / "from_segue").exists()
 
 
+def test_a_folder_that_cannot_be_used_is_told_of_once_and_loses_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    box = Mailbox(tmp_path / "gone")
+    box.send(encode_message("/segue/a", 1))
+    for _ in range(5):
+        box.exchange()
+    assert caplog.text.count("cannot be used (No such file or directory); make it a folder") == 1
+    (tmp_path / "gone").mkdir()
+    box.exchange()
+    assert taken(tmp_path / "gone") == "/segue/a\ti1\n"
+
+
 def test_a_script_by_mail_is_a_client_like_any_other(
     client: OscClient, mail: Path, riff: Path, session: RunningSession
 ) -> None:

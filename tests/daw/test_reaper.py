@@ -283,7 +283,7 @@ for _ = 1, 10 do os.execute("sleep 0.05") rig.tick(0.05) end
         timeout=120.0,
     )
     assert sf.info(said.strip()).frames > 0
-    assert client.wait("/segue/prime")[1:3] == (pytest.approx(1.0, abs=0.01), 120.0)
+    assert client.wait("/segue/prime", "P1")[1:3] == (pytest.approx(1.0, abs=0.01), 120.0)
 
 
 def test_a_file_that_segue_refuses_is_told_in_reaper(

@@ -98,6 +98,7 @@ def f():
 
 def test_no_bridge_module_loads_torch() -> None:
     names = [module for module, _ in modules() if module.split(".")[0] == "bridge"]
+    names = [name for name in names if not name.startswith("bridge.daw.live.")]  # which run inside Live only
     assert "bridge.cli.root" in names
     loaded = loaded_after("\n".join(f"import {name}" for name in names))
     assert set(names) <= loaded

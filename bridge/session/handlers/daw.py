@@ -6,13 +6,13 @@ from bridge.osc.endpoint import Peer, is_loopback
 from bridge.osc.table import Call
 from bridge.session.daws import LEASE_SECONDS
 from bridge.session.desk import Desk
+from bridge.session.entries import TakeEntry
 from bridge.session.handlers.jobs import ask, seed_was_used
 from bridge.session.handlers.prime import submit
 from bridge.session.jobs import TERMINAL
 from bridge.session.notices import Sendable
 from bridge.session.primes import absolute_path
 from bridge.session.sources import FromPrime
-from bridge.session.takes import TakeEntry
 from engine.errors import SegueError
 from engine.request import PrimeRef
 
