@@ -48,6 +48,7 @@ local SIGNATURES = {
   TimeMap2_timeToBeats = { { "project", "number" }, { "number", "integer", "integer", "number", "integer" } },
   TimeMap_GetTimeSigAtTime = { { "project", "number" }, { "integer", "integer", "number" } },
   Undo_BeginBlock2 = { { "project" }, {} },
+  Undo_DoUndo2 = { { "project" }, { "integer" } },
   Undo_EndBlock2 = { { "project", "string", "integer" }, {} },
   UpdateArrange = { {}, {} },
   UpdateItemInProject = { { "MediaItem" }, {} },
@@ -90,6 +91,8 @@ local function attribute(kind, name)
   end
 end
 
+local remember
+
 local function all_items()
   local items = {}
   for _, track in ipairs(project.tracks) do
@@ -125,6 +128,19 @@ local function set_number(kind)
     changed()
     object.number[name] = value
     return true
+  end
+end
+
+-- A function that brings tracks, items and takes back as they are now.
+function remember()
+  local tracks = { table.unpack(project.tracks) }
+  local items, takes = {}, {}
+  for _, track in ipairs(tracks) do items[track] = { table.unpack(track.items) } end
+  for _, item in ipairs(all_items()) do takes[item] = { table.unpack(item.takes) } end
+  return function()
+    project.tracks = tracks
+    for track, its in pairs(items) do track.items = its end
+    for item, its in pairs(takes) do item.takes = its end
   end
 end
 
@@ -199,7 +215,17 @@ local IMPLEMENTATION = {
     return beats - measure * project.numerator, measure, project.numerator, beats, 4
   end,
   TimeMap_GetTimeSigAtTime = function() return project.numerator, 4, project.tempo end,
-  Undo_BeginBlock2 = function() seen.open_blocks = seen.open_blocks + 1 end,
+  Undo_BeginBlock2 = function()
+    seen.open_blocks = seen.open_blocks + 1
+    seen.before = remember()
+  end,
+  Undo_DoUndo2 = function()
+    assert(seen.open_blocks == 0, "an undo inside of a block")
+    if #seen.undo == 0 then return 0 end
+    table.remove(seen.undo)
+    seen.before()
+    return 1
+  end,
   Undo_EndBlock2 = function(_, name)
     seen.open_blocks = seen.open_blocks - 1
     seen.undo[#seen.undo + 1] = name

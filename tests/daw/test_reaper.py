@@ -203,11 +203,12 @@ from_segue(take_of(2, "A01", "", 9))
 rig.tick()
 answer = letters()
 is(answer[1][1], "/segue/daw/refused"); is(answer[1][3], "there is no track 9")
-is(seen.open_blocks, 0); is(seen.refresh, 0)
+is(seen.open_blocks, 0); is(seen.refresh, 0); is(#seen.undo, 0)
 project.broken = true
 from_segue(take_of(3, "A01", "", 1))
 rig.tick()
 is(letters()[1][1], "/segue/daw/refused"); is(seen.open_blocks, 0); is(seen.refresh, 0)
+is(#first.items, 0); is(#second.items, 1); is(#seen.undo, 0)  -- what was begun is undone
 from_segue(lib.line("/segue/fail", "/segue/daw/prime", 404, "no_file", "there is no file"))
 rig.tick()
 is(seen.messages[1], "Segue: there is no file")

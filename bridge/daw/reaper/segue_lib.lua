@@ -280,6 +280,7 @@ function lib.insert(fields)
   local done, problem = pcall(place, fields, source)
   reaper.PreventUIRefresh(-1)
   reaper.Undo_EndBlock2(0, "Segue: insert take " .. fields.name, -1)
+  if not done then reaper.Undo_DoUndo2(0) end -- what was begun of it
   reaper.UpdateArrange()
   if not done then
     return nil, type(problem) == "table" and problem.sentence or tostring(problem)
