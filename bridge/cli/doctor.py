@@ -15,10 +15,10 @@ from rich.table import Table
 
 from bridge.cli.checks import machine, models, network, sound
 from bridge.cli.checks.finding import Finding, Level
-from bridge.cli.folders import default_takes
 from bridge.cli.options import backend_option, chosen_backend, chosen_device, device_option
 from bridge.osc.addresses import DEFAULT_PORT
 from bridge.query.server import DEFAULT_PORT as QUERY_PORT
+from engine.folders import default_takes
 
 Check = Callable[[], Finding]
 PORT = click.IntRange(1, 65535)

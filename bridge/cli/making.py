@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bridge.cli.folders import default_takes
 from bridge.cli.options import chosen_backend, chosen_device
+from engine.folders import default_takes
 from engine.lyrics import lyric_notes
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.logging import RichHandler
 
-from bridge.cli.folders import default_takes
 from bridge.cli.options import backend_option, chosen_backend, chosen_device, device_option
 from bridge.cli.playing import playing_options, stage_of
 from bridge.cli.version import version
@@ -30,6 +29,7 @@ from bridge.session.stage import StageSetup
 from bridge.session.state import state_path
 from bridge.supervision.engine_client import EngineSetup
 from engine.errors import BadArguments, NoFile, OutOfRange
+from engine.folders import default_takes
 from engine.host.mock import DEFAULT_MODEL, TARGET, MockModels, MockOptions
 from presets import default_riff
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from bridge.cli import segue
 from bridge.cli.checks import machine, models, network, sound
 from bridge.cli.checks.finding import Finding, Level
-from bridge.cli.folders import default_takes
+from engine.folders import default_takes
 from engine.store.home import SHIPPED
 from tests.bridge.conftest import StartSession, start_session
 from tests.host.tiny import make_tiny_model

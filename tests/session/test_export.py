@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from bridge.session.remembering import MemorySetup
 from bridge.session.stage import StageSetup
 from tests.bridge.client import OscClient, prime
 from tests.bridge.conftest import StartSession
+from tests.bridge.test_session_failures import own_address
 from tests.midi.fakes import FakeSystem, note
 from tests.session.taking import generate, record, refused, subscribed, until
 
@@ -148,6 +150,22 @@ def test_the_folder_is_chosen_and_remembered(start_session: StartSession, riff: 
     assert again.ask("/segue/export/folder") == (str(tmp_path / "für die DAW"),)
     again.send("/segue/export/folder", "")
     assert again.wait("/segue/export/folder", str(takes / "exports"))
+
+
+def test_other_hosts_choose_among_open_folders(
+    start_session: StartSession, riff: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "open").mkdir()
+    own = own_address()
+    client = start_session(setup={"host": own, "roots": (tmp_path / "open",)}).client()
+    client.socket.close()
+    client.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.socket.bind((own, 0))
+    client.target = (own, client.target[1])
+    for path in (tmp_path, tmp_path / "open" / "..", Path("/etc")):
+        assert refused(client, "/segue/export/folder", str(path))[:2] == (403, "path_not_allowed")
+    client.send("/segue/export/folder", str(tmp_path / "open" / "mine"))
+    assert client.wait("/segue/export/folder") == (str(tmp_path / "open" / "mine"),)
 
 
 def test_the_pad_exports_the_current_take_and_shows_it(
