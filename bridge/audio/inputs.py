@@ -129,6 +129,7 @@ class DeviceInput:
             channels=channels,
             latency_ms=round(1000 * self._latency, 2),
             frame=self._recording.first,
+            first_channel=command.first_channel,
             client=jack_client_name() if device.host_api.startswith("JACK") else "",
         )
 

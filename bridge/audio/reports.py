@@ -67,6 +67,7 @@ class InputOpened(Message):
     channels: int
     latency_ms: float
     frame: int
+    first_channel: int = 1
     client: str = ""
 
     @property

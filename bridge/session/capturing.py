@@ -86,9 +86,10 @@ class Capturing:
         self._foreseen: tuple[Fraction, tuple[int, int]] | None = None
         self._files = 0
         self._ring: CaptureRing | None = None
-        self._device = ""
+        self._opened: InputOpened | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        properties.add("/segue/input/device", lambda: (self._device,))
+        properties.add("/segue/input/device", self._input)
+        properties.add("/segue/input/latency", lambda: (self._opened.latency_ms if self._opened else 0.0,))
 
     # -- the input ------------------------------------------------------------------------------------------------
 
@@ -103,25 +104,43 @@ class Capturing:
         except SegueError as error:
             self._tell(f"the input is not recorded: {error.message}")
 
-    async def open(self, device: str) -> None:
-        """Record this input from now on; ``""`` none. Raises NoDevice, and keeps what was recorded before."""
+    async def open(self, device: str, first_channel: int = 1) -> None:
+        """Record this input from now on, from that channel; ``""`` none. Raises NoDevice, and keeps what was recorded
+        before."""
         if not device:
             await self._sound.close_input()
-            self._device = ""
+            self._set_input(None)
         else:
             if self._ring is None:
                 self._ring = CaptureRing.create(ring_name("input"), HELD_SECONDS, RATE)
                 self._spawn(self._look_ahead())
             opened = await self._sound.open_input(
-                device, capture=self._ring.name, everywhere=self._setup.everywhere
+                device,
+                capture=self._ring.name,
+                first_channel=first_channel,
+                everywhere=self._setup.everywhere,
             )
-            self._device = opened.device
-        self._properties.publish("/segue/input/device")
+            self._set_input(opened)
 
     def opened(self, report: InputOpened) -> None:
         """What is recorded from now on does not join on to what was."""
-        self._device = report.device
         self._clock.input_lost()
+        self._set_input(report)
+
+    def lost(self, reason: str) -> None:
+        """Nothing is recorded until it is back."""
+        self._set_input(None)
+        self._notices.publish("/segue/input/lost", reason)
+
+    def _set_input(self, opened: InputOpened | None) -> None:
+        if opened != self._opened:
+            self._opened = opened
+            for name in ("device", "latency"):
+                self._properties.publish(f"/segue/input/{name}")
+
+    def _input(self) -> tuple[str, int]:
+        opened = self._opened
+        return ("", 1) if opened is None else (opened.device, opened.first_channel)
 
     def stats(self, stats: Stats) -> None:
         """Figures of the audio process."""

@@ -146,6 +146,7 @@ class Session:
                 opened=self._sound_opened,
                 lost=lambda reason: self._card.lost(reason),
                 input_opened=lambda report: self._stage.capturing.opened(report),
+                input_lost=lambda reason: self._stage.capturing.lost(reason),
                 meters=lambda report: self._card.meters(report),
             ),
         )

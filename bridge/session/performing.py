@@ -27,23 +27,28 @@ SILENT_DB = -60.0
 
 @dataclass(frozen=True)
 class Levels:
-    """``mix``: 0 the input, 1 the takes; ``gain_db``: of the output, -60 and below is silence."""
+    """``mix``: 0 the input, 1 the takes; ``gain_db``: of the output; ``monitor_db``: of the input beside the takes,
+    whatever the mix. -60 and below is silence."""
 
     mix: float = 1.0
     gain_db: float = 0.0
+    monitor_db: float = SILENT_DB
 
     @property
     def output(self) -> float:
         """Linear gain of what is played."""
-        if self.gain_db <= SILENT_DB:
-            return 0.0
         part = 1.0 if self.mix >= 1.0 else math.sin(self.mix * math.pi / 2)
-        return float(10 ** (self.gain_db / 20)) * part
+        return _linear(self.gain_db) * part
 
     @property
     def monitor(self) -> float:
         """Linear gain of the input."""
-        return 0.0 if self.mix >= 1.0 else math.cos(self.mix * math.pi / 2)
+        part = 0.0 if self.mix >= 1.0 else math.cos(self.mix * math.pi / 2)
+        return max(part, _linear(self.monitor_db))
+
+
+def _linear(gain_db: float) -> float:
+    return 0.0 if gain_db <= SILENT_DB else float(10 ** (gain_db / 20))
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Performing:
         self._sound, self._aside, self._notices, self._properties = sound, aside, notices, properties
         properties.add("/segue/param/mix", lambda: (float(self.levels.mix),))
         properties.add("/segue/param/gain_db", lambda: (float(self.levels.gain_db),))
+        properties.add("/segue/param/monitor_db", lambda: (float(self.levels.monitor_db),))
 
     # -- takes ----------------------------------------------------------------------------------------------------
 
@@ -139,7 +145,7 @@ class Performing:
     # -- levels ---------------------------------------------------------------------------------------------------
 
     def set_levels(self, **parts: float) -> None:
-        """``mix`` from 0 to 1, ``gain_db`` from -60 to 6."""
+        """``mix`` from 0 to 1, ``gain_db`` and ``monitor_db`` from -60 to 6."""
         self.levels = replace(self.levels, **parts)
         self._sound.set_gain(self.levels.output)
         self._sound.set_monitor(self.levels.monitor)

@@ -121,6 +121,7 @@ class Remembering:
             song_bars=time.song_bars,
             mix=levels.mix,
             gain_db=levels.gain_db,
+            monitor_db=levels.monitor_db,
             exports=self._exporting.chosen,
         )
 
@@ -139,8 +140,8 @@ class Remembering:
             self._time.set_key(state.key)
             self._time.set_song_bars(state.song_bars)
             self._time.set_meter(*state.signature)
-            if Levels(state.mix, state.gain_db) != self._performing.levels:
-                self._performing.set_levels(mix=state.mix, gain_db=state.gain_db)
+            if Levels(state.mix, state.gain_db, state.monitor_db) != self._performing.levels:
+                self._performing.set_levels(mix=state.mix, gain_db=state.gain_db, monitor_db=state.monitor_db)
             if state.clock and self._time.source == "none":
                 self._time.follow(state.clock)
             if state.tempo:

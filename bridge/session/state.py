@@ -41,7 +41,7 @@ _WATCHED = (
 
 class SessionState(Frozen):
     """The file's content. ``take``: folder of the current take; ``clock``: the source that is followed; ``tempo``: set
-    for it, 0 where none is; ``mix`` and ``gain_db`` as their parameters; ``exports``: the folder chosen
+    for it, 0 where none is; ``mix``, ``gain_db``, ``monitor_db`` as their parameters; ``exports``: the folder chosen
     for them."""
 
     schema_version: Literal[1] = 1
@@ -61,6 +61,7 @@ class SessionState(Frozen):
     song_bars: float = 0.0
     mix: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     gain_db: Annotated[float, Field(ge=-60.0, le=6.0)] = 0.0
+    monitor_db: Annotated[float, Field(ge=-60.0, le=6.0)] = -60.0
     exports: str = ""
 
     @classmethod

@@ -20,7 +20,7 @@ from presets import default_riff
 from tests.bridge.client import OscClient
 from tests.bridge.conftest import StartSession, wait_idle
 from tests.midi.fakes import FakeSystem, note
-from tests.rig.jack import Feeder, JackServer, feeder, jack_server, wait_until
+from tests.rig.jack import Feeder, JackServer, Recorder, feeder, jack_server, wait_until
 
 __all__ = ["feeder", "jack_server"]  # fixtures are found by name
 PADS = "Pads 24:0"
@@ -45,7 +45,7 @@ def client(
     wait_until(lambda: PADS in system.receivers)
     client.send("/segue/notify", 1)
     client.wait("/segue/done", "/segue/notify")
-    wait_until(lambda: client.ask("/segue/input/device") == ("feeder",))
+    wait_until(lambda: client.ask("/segue/input/device") == ("feeder", 1))
     yield client
     client.close()
 
@@ -93,6 +93,69 @@ def test_seconds_without_a_tempo(client: OscClient, feeder: Feeder, tmp_path: Pa
     assert len(captured(tmp_path / "takes")) == RATE // 2
 
 
+def test_an_input_that_quits_is_told_and_recorded_again_when_it_is_back(
+    client: OscClient, feeder: Feeder, jack_server: JackServer, tmp_path: Path
+) -> None:
+    assert client.ask("/segue/input/latency")[0] >= 0.0
+    feeder.close()
+    assert client.wait("/segue/input/lost", timeout=60) == ("'feeder' has left the sound server",)
+    assert client.ask("/segue/input/device") == ("", 1)
+    client.send("/segue/prime/capture/seconds", 0.5)
+    assert client.wait("/segue/fail", "/segue/prime/capture/seconds")[2] == "no_input"
+    again = Feeder(jack_server, tmp_path)
+    assert client.wait("/segue/input/device", "feeder", timeout=60) == ("feeder", 1)
+    again.feed(np.full(2 * RATE, 0.25, np.float32))
+    client.send("/segue/prime/capture/seconds", 0.5)
+    client.wait("/segue/done", "/segue/prime/capture/seconds")
+    assert len(captured(tmp_path / "takes")) == RATE // 2
+    again.close()
+
+
+def test_the_input_is_heard_beside_the_takes_as_loud_as_was_asked_for(
+    client: OscClient, feeder: Feeder, jack_server: JackServer
+) -> None:
+    recorder = Recorder(jack_server)
+    recorder.await_player()
+    feeder.feed(np.full(RATE // 4, 0.25, np.float32))
+    assert client.ask("/segue/param/monitor_db", -6.0) == (-6.0,)
+    assert client.ask("/segue/param/mix") == (1.0,)
+    assert client.ask("/segue/param/monitor_db/str") == ("-6 dB",)
+    wait_until(lambda: (feeder.feed(np.full(RATE // 4, 0.25, np.float32)), len(recorder.sound()))[1], 30)
+    assert recorder.sound().max() == pytest.approx(0.25 * 10 ** (-6 / 20), rel=1e-5)
+    recorder.close()
+
+
+def test_the_input_begins_at_the_channel_that_was_asked_for(
+    client: OscClient, jack_server: JackServer, tmp_path: Path
+) -> None:
+    """A client with two channels, 0.25 and 0.5: from the second one on, only that is recorded."""
+    import jack
+
+    mixer = jack.Client("mixer", no_start_server=True, servername=jack_server.name)
+    ports = [mixer.outports.register(f"out_{side}") for side in (1, 2)]
+
+    def process(_frames: int) -> None:
+        for port, level in zip(ports, (0.25, 0.5), strict=True):
+            port.get_array()[:] = level
+
+    mixer.set_process_callback(process)
+    mixer.activate()
+    try:
+        assert client.ask("/segue/input/device", "mixer", 2, timeout=60) == ("mixer", 2)
+        client.drain(0.05)
+        for beat in (0, 1, 0):
+            client.wait("/segue/heartbeat", beat)  # a second each
+        client.send("/segue/prime/capture/seconds", 0.5)
+        client.wait("/segue/done", "/segue/prime/capture/seconds")
+        assert np.array_equal(captured(tmp_path / "takes"), np.full(RATE // 2, 0.5, np.float32))
+        client.send("/segue/input/device", "mixer", 3)
+        failed = client.wait("/segue/fail", "/segue/input/device")
+        assert "'mixer, JACK Audio Connection Kit' has 2 input(s) and no channel 3" in failed[3]
+    finally:
+        mixer.deactivate()
+        mixer.close()
+
+
 def test_no_input(start_session: StartSession) -> None:
     client = start_session().client()
     wait_idle(client)
@@ -122,7 +185,7 @@ def test_how_soon_after_the_downbeat_the_prime_is_ready(
     running = start_session(setup=setup)
     client = running.client()
     wait_idle(client, timeout=120)
-    wait_until(lambda: client.ask("/segue/input/device") == ("feeder",))
+    wait_until(lambda: client.ask("/segue/input/device") == ("feeder", 1))
     client.send("/segue/notify", 1)
     client.send("/segue/sync/source", "internal")
     client.send("/segue/tempo", 120)

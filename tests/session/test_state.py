@@ -45,6 +45,7 @@ def test_a_session_goes_on_where_the_last_one_ended(
         ("bars", 2),
         ("overlap", 0.6),
         ("gain_db", -6.0),
+        ("monitor_db", -12.0),
     ):
         client.ask(f"/segue/param/{name}", value)
     client.ask("/segue/style", "house:0.7+lofi:0.3")
@@ -67,6 +68,7 @@ def test_a_session_goes_on_where_the_last_one_ended(
         ("bars", 2.0),
         ("overlap", pytest.approx(0.6)),
         ("gain_db", -6.0),
+        ("monitor_db", -12.0),
         ("capture_bars", 8.0),
         ("seed", 6),
     ):

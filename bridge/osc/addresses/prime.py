@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bridge.osc.addresses.arguments import number, take_id, text
-from bridge.osc.table import Entry, Role, notice
+from bridge.osc.addresses.arguments import number, take_id, text, whole
+from bridge.osc.table import Entry, Role, notice, readout
 from engine.request import MAX_BPM, MAX_SECONDS
 
 ENTRIES = (
@@ -36,9 +36,11 @@ ENTRIES = (
         "/segue/input/device",
         'The input that is recorded: part of a name, "reastream", "reastream:PORT", or nothing',
         Role.PROPERTY,
-        (text("name"),),
+        (text("name"), whole("first_channel", 1, 64, optional=True)),
         "input_device",
     ),
+    readout("/segue/input/latency", "ms:f: from the device to the audio process, as the device says"),
+    notice("/segue/input/lost", "reason: the input has gone; it is opened again when it is back"),
     Entry(
         "/segue/prime/take",
         "Take a take as the prime, or as much of it as at_s says; its codes go on, nothing is heard again",

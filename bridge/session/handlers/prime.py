@@ -64,9 +64,11 @@ class PrimeHandlers:
             desk.properties.reply(call, peer)
             return
 
+        name, channel = (*call.values, 1)[:2]
+
         async def change() -> None:
             try:
-                await desk.stage.capturing.open(str(call.values[0]).strip())
+                await desk.stage.capturing.open(str(name).strip(), int(channel))
                 desk.properties.reply(call, peer)
             except SegueError as error:
                 desk.notices.fail(peer, call.request_tag, call.entry.address, error)

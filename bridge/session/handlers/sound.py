@@ -65,6 +65,10 @@ class SoundHandlers:
         """How loud, or read it."""
         self._level(call, peer, "gain_db")
 
+    def monitor_db(self, call: Call, peer: Peer) -> None:
+        """How loud the input is heard beside the takes, or read it."""
+        self._level(call, peer, "monitor_db")
+
     def _level(self, call: Call, peer: Peer, name: str) -> None:
         if call.values:
             self._desk.stage.performing.set_levels(**{name: float(call.values[0])})
