@@ -31,7 +31,7 @@ def test_every_request_has_a_handler_and_a_line_of_documentation():
 
 def test_signatures_read_as_in_the_address_table():
     (entry,) = TABLE.find(Message("/segue/prime/file"))
-    assert signature(entry.arguments) == "path:s [start_s:f] [length_s:f]"
+    assert signature(entry.arguments) == "path:s [start_s:f] [length_s:f] [bpm:f]"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_numbers_become_floats_where_floats_are_wanted():
             "",
             (),
             BadArguments,
-            "takes 1 to 3 arguments (path [start_s] [length_s]), not 0",
+            "takes 1 to 4 arguments (path [start_s] [length_s] [bpm]), not 0",
         ),
         ("/segue/prime/file", "i", (3,), BadArguments, "argument 1 (path) must be a text, not the number 3"),
         ("/segue/prime/file", "s", ("x" * 5000,), OutOfRange, "at most 4096 bytes"),
