@@ -6,6 +6,7 @@ The cases are made from the table, so an address that is new is in them.
 from __future__ import annotations
 
 import math
+import socket
 from collections import Counter
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from bridge.osc.addresses import TABLE
 from bridge.osc.table import Argument, Entry, Kind, Role
 from tests.bridge.client import OscClient
 from tests.bridge.conftest import StartSession, wait_idle
+from tests.bridge.test_session_failures import own_address
 from tests.bridge.test_wire import built
 from tests.osc.streams import TcpClient
 
@@ -133,6 +135,32 @@ def test_every_address_refuses_what_is_wrong_once_and_by_name(
     assert state(client) == before
     for one in {client, sender}:
         one.close()
+
+
+def test_other_hosts_are_refused_what_is_for_this_machine(start_session: StartSession) -> None:
+    """Every address of the table that says so, outputs that are files, and models by their folders."""
+    own = own_address()
+    client = start_session(setup={"host": own}).client()
+    client.socket.close()
+    client.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.socket.bind((own, 0))
+    client.target = (own, client.target[1])
+    wait_idle(client)
+    local = [entry for entry in ASKED if entry.local_only]
+    assert "/segue/quit" in {entry.address for entry in local}
+    for entry in local:
+        client.send_raw(built(entry.address, *map(right, entry.arguments)))
+        sentence = f"{entry.address} is for this machine only; send it from there"
+        assert client.wait("/segue/fail", entry.address)[1:4] == (403, "not_local", sentence)
+    client.send("/segue/audio/device", "file:/tmp/out.wav")
+    sentence = "/segue/audio/device file:... is for this machine only; name a device"
+    assert client.wait("/segue/fail", "/segue/audio/device")[1:4] == (403, "not_local", sentence)
+    client.send("/segue/model", "/etc")
+    code, slug, sentence = client.wait("/segue/fail", "/segue/model")[1:4]
+    assert (code, slug) == (403, "path_not_allowed")
+    assert sentence.startswith("'/etc' is no model's name; other hosts may load mock, ")
+    assert client.ask("/segue/audio/device") == ("none", 1)
+    client.close()
 
 
 odd = st.one_of(
