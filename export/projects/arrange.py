@@ -242,7 +242,7 @@ class _Layout:
         for node in nodes:
             sound, bpm = self._sounds.take(node), _bpm(node)
             length = self._length(sound.frames, sound.rate, bpm)
-            note = shown(recipe(node.take, node.marks, asked=node.asked))
+            note = shown(recipe(node.take, node.marks, before=node.from_name, asked=node.asked))
             clips.append(Clip(node.name, self._colors[id(node)], note, sound, self._place(node), length, bpm))
         after = nodes[0].after
         return Slot(

@@ -45,6 +45,12 @@ class Node:
         return next(reversed([self, *self.before()]))
 
     @property
+    def from_name(self) -> str:
+        """The name of what it goes on from or was made of, "" for a prime or nothing."""
+        before = self.after if self.instead is None else self.instead
+        return "" if before is None else before.name
+
+    @property
     def rating(self) -> int:
         """Its own, or that of the take it was made of."""
         return self.marks.rating or (self.instead.rating if self.instead else 0)

@@ -19,6 +19,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "play": LazyCommand(f"{_HERE}.hearing:play", "Hear a take."),
     "recall": LazyCommand(f"{_HERE}.remaking:recall", "Make a take anew, and compare."),
     "retry": LazyCommand(f"{_HERE}.remaking:retry", "The same again with another seed."),
+    "sheet": LazyCommand("export.sheet.cli:sheet", "All at a glance, as a page with players or a picture."),
     "rate": LazyCommand(f"{_HERE}.marking:rate", "0 (none) to 5 (best)."),
     "name": LazyCommand(f"{_HERE}.marking:name", "Give a take a name of its own."),
     "color": LazyCommand(f"{_HERE}.marking:color", "Give a take a colour."),
