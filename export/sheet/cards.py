@@ -51,7 +51,6 @@ class Card:
     depth: int
     color: str
     recipe: str
-    created: str
     rating: int
     kept: bool
     seconds: float
@@ -116,7 +115,7 @@ def _primes(family: Sequence[Node], done: Callable[[str], None]) -> Iterator[Car
     )
     wav = next((path for path in holders if path.is_file()), take.folder / PRIME)
     seconds = head.prime_frames / head.rate
-    yield _measured(Card(name, "prime", 0, PRIME_COLOR, told, head.created, 0, False, seconds, wav, ()))
+    yield _measured(Card(name, "prime", 0, PRIME_COLOR, told, 0, False, seconds, wav, ()))
     done(name)
 
 
@@ -131,7 +130,6 @@ def _take_card(node: Node, depth: int, color: str) -> Card:
         depth,
         color,
         shown(recipe(node.take, node.marks, before=node.from_name, asked=node.asked, brief=True)),
-        info.head.created,
         node.marks.rating,
         node.marks.kept,
         info.seconds,

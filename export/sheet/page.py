@@ -91,7 +91,7 @@ def summary(cards: Sequence[Card]) -> str:
 
 def _row(number: int, card: Card, folder: Path) -> str:
     classes = " ".join(["row", card.kind, *(["extra"] if card.extra else [])])
-    text = f"{card.name} {card.recipe} {card.created}".lower()
+    text = f"{card.name} {card.recipe}".lower()
     bar = card.bars[0] if card.bars else 1.0
     return (
         f'<li class="{classes}" id="row{number}" tabindex="{0 if number == 0 else -1}" '
