@@ -11,6 +11,7 @@ from engine.request import Mode
 from engine.take import Take
 from engine.take.marks import Marks, read_marks
 from export.projects.wording import shown
+from export.tracks.finding import name_of
 
 _DEEPEST = 300  # generations that are followed up
 
@@ -92,7 +93,7 @@ def _enter(nodes: dict[Path, Node], take: Take, *, asked: bool) -> Node:
             marks = read_marks(take.folder)
         except SegueError:
             marks = Marks()  # a broken file of marks costs its marks only
-        nodes[key] = Node(take, marks, shown(marks.name or take.info.head.name), asked)
+        nodes[key] = Node(take, marks, shown(name_of(take, marks)), asked)
     return nodes[key]
 
 
