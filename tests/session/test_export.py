@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import psutil
@@ -63,6 +64,9 @@ def test_a_take_is_exported_and_everybody_is_told(start_session: StartSession, r
     client.send("/segue/export", "a01", "float")
     again = Path(str(client.wait("/segue/done", "/segue/export", timeout=LONG)[1]))
     assert again.name == f"A01_s{told[5]}-2.wav" and soundfile.info(again).subtype == "FLOAT"
+    client.send("/segue/export", 1, "dawproject")
+    project = Path(str(client.wait("/segue/done", "/segue/export", timeout=LONG)[1]))
+    assert zipfile.is_zipfile(project) and client.wait("/segue/exported", 1, "dawproject")[2] == str(project)
     assert not list(file.parent.glob(".*"))
 
 
