@@ -18,10 +18,11 @@ from click.testing import CliRunner
 from bridge.cli import segue
 from engine.analysis.key import KeyEstimate
 from engine.backends.torch_backend import TorchBackend
-from engine.evaluation.continuations import Pair, request_of
+from engine.evaluation.continuations import Judged, Pair, request_of
 from engine.evaluation.continuing import searched_codes
 from engine.evaluation.data import Song
 from engine.evaluation.kept import Maker
+from engine.evaluation.pictures import grid_of
 from engine.evaluation.ranking import spread_ranks, weakness
 from engine.evaluation.report import EvalReport
 from engine.evaluation.summary import summarise, true_tempo
@@ -289,6 +290,27 @@ def test_a_request_that_knows_the_pulse_states_bar_and_key(model: str) -> None:
     assert (request.lyrics, request.seed) == ("go on", 3)
     heard = request_of(loaded, pair, 3, Fidelity.DRAFT, Sampling())
     assert heard.pulse is None and heard.lyrics == ""
+
+
+def test_the_grid_that_is_drawn_is_that_of_the_song() -> None:
+    song = Song(
+        "a.wav",
+        "ada",
+        ("house",),
+        np.zeros(20 * RATE, np.float32),
+        Truth(120.0, KeyEstimate(0, "major", 1.0)),
+    )
+    pair = Pair(song, RATE, np.zeros(round(5.2 * RATE), np.float32), song.samples[:RATE])
+    grid = grid_of(Judged(pair, {}, {}), RATE)
+    assert grid is not None and grid.beat == 0.5
+    times, bars = grid.between(-0.8, 1.9)  # bars begin at 6 and 8 s of the song, the seam lies at 6.2 s
+    np.testing.assert_allclose(times, [-0.7, -0.2, 0.3, 0.8, 1.3, 1.8], atol=1e-4)
+    assert bars.tolist() == [False, True, False, False, False, True]
+    silent = Song("b.wav", "ada", ("house",), np.zeros(20 * RATE, np.float32))
+    assert (
+        grid_of(Judged(Pair(silent, 0, silent.samples[: 6 * RATE], song.samples[:RATE]), {}, {}), RATE)
+        is None
+    )
 
 
 def test_reports_of_the_first_schema_are_read() -> None:
