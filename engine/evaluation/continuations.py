@@ -176,24 +176,22 @@ def _stated(pair: Pair, rate: int) -> Pulse | None:
     return Pulse(bpm=truth.bpm, downbeat_frame=round(-(seam % bar)), key=truth.key.name)
 
 
-def through_codec(model: Model, pair: Pair, level: int) -> NDArray[np.float32]:
-    """What the song goes on with, float32 [T], encoded and decoded at ``level`` together with its prime."""
-    whole = np.concatenate([pair.prime, pair.real])
-    hop = model.config.hops[level]
-    padded = np.pad(whole, (0, -whole.size % hop))
-    device = next(model.codec.parameters()).device
-    codes = model.codec.encode(torch.from_numpy(padded).to(device), [level])[level]
+def through_codec(model: Model, pair: Pair, level: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """What the song goes on with, float32 [T], encoded and decoded at ``level`` together with its prime; and its codes
+    at the top level, int64 [n]."""
+    top = model.config.top
+    codes = _codes(model, pair, level)
     heard = model.codec.decode(codes, level).float().cpu().numpy().reshape(-1)
-    return np.ascontiguousarray(heard[pair.prime.size : whole.size])
+    whole = pair.prime.size + pair.real.size
+    after = (codes if level == top else _codes(model, pair, top))[pair.prime.size // model.config.hops[top] :]
+    return np.ascontiguousarray(heard[pair.prime.size : whole]), after.cpu().numpy().astype(np.int64)
 
 
-def codes_after(model: Model, prime: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The top level's codes int64 [n] of what follows a prime, encoded together with it."""
-    level, hop = model.config.top, model.config.hops[model.config.top]
-    whole = np.concatenate([prime, after])
-    padded = torch.from_numpy(np.pad(whole, (0, -whole.size % hop)))
-    codes = model.codec.encode(padded.to(next(model.codec.parameters()).device), [level])[level]
-    return codes.cpu().numpy().astype(np.int64)[prime.size // hop :]
+def _codes(model: Model, pair: Pair, level: int) -> torch.Tensor:
+    """Codes of prime and what follows, int64 [tokens]."""
+    whole = np.concatenate([pair.prime, pair.real])
+    padded = torch.from_numpy(np.pad(whole, (0, -whole.size % model.config.hops[level])))
+    return model.codec.encode(padded.to(next(model.codec.parameters()).device), [level])[level]
 
 
 def judge(
@@ -217,10 +215,16 @@ def judge(
     return Judged(pair, audio, found)
 
 
-def with_codes(model: Model, judged: Judged, made: Made) -> Judged:
-    """The same with the top level's codes of the model's continuation, the song's own, and noise."""
-    codes: dict[System, NDArray[np.int64]] = {"model": made.codes}
-    for system in ("real", "shuffled", "noise"):
-        if system in judged.audio:
-            codes[system] = codes_after(model, judged.pair.prime, judged.audio[system])
-    return Judged(judged.pair, judged.audio, judged.comparisons, made.prime_codes, codes)
+def with_codes(
+    judged: Sequence[Judged], made: Sequence[Made], real: Sequence[NDArray[np.int64]]
+) -> list[Judged]:
+    """The same with the top level's codes of what the model ``made``, of the ``real`` songs, and of other songs."""
+    found = []
+    for one, own, after in zip(judged, made, real, strict=True):
+        codes: dict[System, NDArray[np.int64]] = {"model": own.codes, "real": after}
+        sound = one.audio.get("shuffled")
+        for other, others_after in zip(judged, real, strict=True):
+            if sound is not None and other.pair.real is sound:
+                codes["shuffled"] = others_after
+        found.append(Judged(one.pair, one.audio, one.comparisons, own.prime_codes, codes))
+    return found

@@ -69,7 +69,7 @@ def continue_all(
 ) -> Continued:
     """Every pair's prime continued and judged; what ``maker`` has is not made again."""
     task = begin(progress, "continuing", len(pairs))
-    judged, requests = [], []
+    judged, requests, takes, real = [], [], [], []
     for index, pair in enumerate(pairs):
         words = told.words.get(pair.song.name)
         seed = settings.seed + index
@@ -79,12 +79,13 @@ def continue_all(
             progress.update(task, completed=before + fraction)
 
         made = maker.make(request, pair.prime, done)
-        coded = through_codec(model, pair, settings.fidelity.level)
-        one = judge(pairs, index, made.audio, coded, model.config.rate, settings.seed)
-        judged.append(with_codes(model, one, made))
+        coded, after = through_codec(model, pair, settings.fidelity.level)
+        judged.append(judge(pairs, index, made.audio, coded, model.config.rate, settings.seed))
         requests.append(request)
+        takes.append(made)
+        real.append(after)
         progress.update(task, completed=index + 1)
-    return Continued(tuple(pairs), tuple(requests), tuple(judged))
+    return Continued(tuple(pairs), tuple(requests), tuple(with_codes(judged, takes, real)))
 
 
 def long_takes(

@@ -43,7 +43,8 @@ from engine.training.data import UNKNOWN, Source, list_sources
 EXCERPT_SECONDS = 6.0  # at least; a top window, where that is longer
 EXCERPTS_PER_SONG = 2  # of the measured songs; one of the baseline's
 MIN_SONGS = 12  # codec and priors are measured on that many, even when fewer primes are continued
-BASELINE_SONGS = 16  # of the training split, for the unigram baseline and for copies
+BASELINE_SONGS = 16  # of the training split, for the unigram baseline
+SEARCHED_SONGS = 8  # of those, for copies where the training's own codes are not given: they are encoded whole
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _continuations(
     rate, hop = model.config.rate, model.config.hops[-1]
     maker = Maker(backend_of(model, beside.backend), beside.out)
     pairs = pairs_of(model, songs, settings)
-    searched = searched_codes(model, baseline, beside.codes)
+    searched = searched_codes(model, baseline[:SEARCHED_SONGS], beside.codes)
     continued = continue_all(model, maker, pairs, told, settings, progress)
     copied = find_copies(
         continued.judged, searched, hop / rate, _bar(progress, "looking for copies", len(searched))

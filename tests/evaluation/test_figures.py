@@ -186,12 +186,14 @@ def test_what_goes_through_the_codec_is_what_it_decodes_of_the_same_place(tmp_pa
     sound = 0.3 * drum_loop(120, 3.0)
     (pair,) = choose_pairs([song(sound)], 1, RATE, RATE + 5, 128)
     for level in (0, 2):
-        heard = through_codec(model, pair, level)
+        heard, after = through_codec(model, pair, level)
         assert heard.shape == (RATE + 5,)
         hop = model.config.hops[level]
         whole = torch.from_numpy(np.pad(np.concatenate([pair.prime, pair.real]), (0, -(2 * RATE + 5) % hop)))
         expected = model.codec.decode(model.codec.encode(whole, [level])[level], level).reshape(-1)
         np.testing.assert_allclose(heard, expected[RATE : 2 * RATE + 5].numpy(), atol=1e-5)
+        padded = torch.nn.functional.pad(whole[: 2 * RATE + 5], (0, -(2 * RATE + 5) % 128))
+        np.testing.assert_array_equal(after, model.codec.encode(padded, [2])[2][RATE // 128 :])
 
 
 def test_baselines_and_their_summary() -> None:
