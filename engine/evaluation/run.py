@@ -44,7 +44,9 @@ EXCERPT_SECONDS = 6.0  # at least; a top window, where that is longer
 EXCERPTS_PER_SONG = 2  # of the measured songs; one of the baseline's
 MIN_SONGS = 12  # codec and priors are measured on that many, even when fewer primes are continued
 BASELINE_SONGS = 16  # of the training split, for the unigram baseline
-SEARCHED_SONGS = 8  # of those, for copies where the training's own codes are not given: they are encoded whole
+SEARCHED_SONGS = (
+    8  # of those, for copies where the training's own codes are not given: they are encoded whole
+)
 
 
 @dataclass(frozen=True)
