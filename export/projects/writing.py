@@ -6,7 +6,9 @@ import contextlib
 import importlib.metadata
 import itertools
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from export.projects.wording import shown
 from export.tracks.wishes import TrackWishes
 
 AUDIO = "audio"
+_LEFT, _LEFT_SECONDS = re.compile(r"\.\d+\.part$"), 3600.0
 DAWPROJECT, RPP, TEMPO, GUIDE = "session.dawproject", "session.rpp", "tempo.mid", "README.txt"
 
 
@@ -73,12 +76,25 @@ def _staged(
     stage = folder / f".{_stem(takes)}.{os.getpid()}.part"
     with writing(folder, ROOM):
         folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         shutil.rmtree(stage, ignore_errors=True)
         (stage / AUDIO).mkdir(parents=True)
     try:
         yield stage, sheet_of(takes, _title(takes), Sounds(stage / AUDIO, wishes, tell))
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what exports that were killed left behind: hidden folders that nobody has written to for an hour."""
+    for left in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            if (
+                left.is_dir()
+                and _LEFT.search(left.name)
+                and time.time() - left.stat().st_mtime > _LEFT_SECONDS
+            ):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -186,6 +187,17 @@ def test_a_kill_at_any_step_leaves_nothing_half_done(tmp_path: Path, takes: list
         steps += 1
         assert done.returncode == -9 and there == []
     assert 2 <= steps < 9
+
+
+def test_what_a_kill_left_is_swept_up_later(tmp_path: Path, takes: list[Take]):
+    out = tmp_path / "out"
+    old, new, mine = (out / name for name in (".session.1.part", ".session.2.part", ".mine"))
+    for folder in (old, new, mine):
+        (folder / "audio").mkdir(parents=True)
+    for folder in (old, mine):
+        os.utime(folder, (0, 0))
+    write("rpp", takes, out)
+    assert visible(out) == [".mine", ".session.2.part", "session"]
 
 
 def test_names_of_any_kind(tmp_path: Path):
