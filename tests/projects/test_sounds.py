@@ -51,8 +51,9 @@ def test_a_child_is_given_the_gain_of_its_parent(tmp_path: Path):
     assert gains[0] > 3 and gains[1] == pytest.approx(gains[0])
     middle = slice(RATE, 2 * RATE)
     made = two.audio().mono_samples()[middle]
-    raised = np.linalg.norm(told[1].samples[middle]) / np.linalg.norm(made)
-    assert raised == pytest.approx(10 ** (gains[0] / 20), rel=1e-3)
+    loud_enough = np.abs(made) > 1e-3
+    raised = told[1].samples[middle][loud_enough] / made[loud_enough]
+    assert np.median(raised) == pytest.approx(10 ** (gains[0] / 20), rel=1e-3)
 
 
 def test_what_another_goes_on_from_is_not_cut_to_whole_bars(tmp_path: Path):
