@@ -39,6 +39,7 @@ function factory () return function ()
     look_until (2)
     Session:save_state ("", false, false, false, false, false)
   end
+  for _ = 1, 20 do ARDOUR.LuaAPI.usleep (50000) end
   local done, problem = pcall (test)
   out:write (done and "done" or tostring (problem), "\n")
   out:close ()

@@ -79,10 +79,17 @@ function factory (params)
     return math.floor (tonumber (sample) * now / tonumber (rate) + after * now + 0.5)
   end
 
+  local function tracks ()
+    local count = 0
+    for _ in Session:get_tracks ():iter () do count = count + 1 end
+    return count
+  end
+
   local function import (path, sample)
     local file = io.open (path, "rb")
     if not file then error ("the file '" .. path .. "' cannot be opened", 0) end
     file:close ()
+    local before = tracks ()
     local files = C.StringVector ()
     files:push_back (path)
     local position = Temporal and Temporal.timepos_t (sample) or sample
@@ -96,6 +103,7 @@ function factory (params)
     if not done then
       Editor:do_import (first[1], first[2], first[3], first[4], first[5], first[6], first[7], ARDOUR.PluginInfo ())
     end
+    if tracks () == before then error ("the import was cancelled", 0) end
   end
 
   local function handle (message)
