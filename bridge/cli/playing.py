@@ -62,8 +62,10 @@ def stage_of(
     live: str | None,
     sync: str | None,
     bitwig: str,
+    everywhere: bool = False,
 ) -> StageSetup:
-    """Raises NoMidiPort for a port that is not there, :class:`BadArguments` for ``--midi`` with ``--no-midi``."""
+    """``everywhere``: ReaStream of other hosts is recorded too. Raises NoMidiPort for a port that is not there,
+    :class:`BadArguments` for ``--midi`` with ``--no-midi``."""
     if ports and no_midi:
         raise BadArguments("--midi and --no-midi exclude each other; give one of them")
     if ports:
@@ -75,7 +77,7 @@ def stage_of(
         midi=None if no_midi else MidiSetup(ports or None),
         clock=sync or ("none" if no_midi else "midi"),
         presets=PresetFolders(user_folder(), project),
-        input=InputSetup(live),
+        input=InputSetup(live, everywhere),
         mail=mail_folder(),
         bitwig=_bitwig_ports(bitwig),
     )

@@ -19,6 +19,7 @@ from bridge.cli.version import version
 from bridge.log import write_aside
 from bridge.once import Errand, style_of_riff
 from bridge.osc.addresses import DEFAULT_PORT
+from bridge.osc.peer import is_reached
 from bridge.query.server import DEFAULT_PORT as QUERY_PORT
 from bridge.serve import run
 from bridge.session.core import SessionSetup
@@ -108,7 +109,7 @@ def serve(
         roots=tuple(root.expanduser().resolve() for root in allow),
         version=(number, commit.strip("()")),
         query_ports=_query_ports(query_port),
-        stage=StageSetup() if once else stage_of(**playing),
+        stage=StageSetup() if once else stage_of(**playing, everywhere=is_reached(host)),
         announce=query_port != "none",
         memory=MemorySetup(None if mock or once else state_path(), fresh),
     )

@@ -37,6 +37,14 @@ class Peer(NamedTuple):
         return f"{self.host}:{self.port}"
 
 
+def is_reached(host: str) -> bool:
+    """Whether other hosts reach who listens at this address of ours."""
+    try:
+        return not is_loopback(Peer(host, 0))
+    except ValueError:
+        return host != "localhost"
+
+
 def is_loopback(peer: Peer) -> bool:
     """Whether a peer's address is on this machine's loopback network."""
     address = ipaddress.ip_address(peer.host.partition("%")[0])

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from bridge.audio.capture import CaptureRing
 from bridge.audio.reastream import Packet, decode
 from engine.errors import BadFormat, Busy, NoDevice
+from tests.bridge.test_session_failures import own_address
 
 from .harness import noise, report, running
 
@@ -85,14 +86,18 @@ def free_port() -> int:
 
 
 async def send(
-    port: int, blocks: npt.NDArray[np.float32], rate: int = RATE, name: bytes = b"default"
+    port: int,
+    blocks: npt.NDArray[np.float32],
+    rate: int = RATE,
+    name: bytes = b"default",
+    host: str = "127.0.0.1",
 ) -> None:
     """Send audio, shape [channels, frames], at about its own pace."""
     size = 300 // len(blocks)
     begin = time.monotonic()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for at in range(0, blocks.shape[1], size):
-            sender.sendto(packet(blocks[:, at : at + size], rate, name), ("127.0.0.1", port))
+            sender.sendto(packet(blocks[:, at : at + size], rate, name), (host, port))
             await asyncio.sleep(max(0.0, begin + at / rate - time.monotonic()))
 
 
@@ -127,6 +132,25 @@ def test_a_track_is_recorded_bit_for_bit_and_junk_is_counted(held: CaptureRing) 
     asyncio.run(play())
     assert held.written == len(take)
     np.testing.assert_array_equal(held.read(0, len(take)), take)
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_packets_over_the_network_count_where_others_may_reach_us(
+    held: CaptureRing, everywhere: bool
+) -> None:
+    own, take, port = own_address(), noise(3_000), free_port()
+
+    async def play() -> None:
+        async with running() as client:
+            await client.open("none")
+            await client.open_input(f"reastream:{port}", capture=held.name, everywhere=everywhere)
+            await send(port, take[None, :], host=own)
+            if not everywhere:  # those were not for us; the ones of this machine are
+                await send(port, take[None, :600])
+            await recorded(held, len(take) if everywhere else 600)
+
+    asyncio.run(play())
+    np.testing.assert_array_equal(held.read(0, held.written), take if everywhere else take[:600])
 
 
 def test_another_rate_is_converted(held: CaptureRing) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.osc.addresses import TABLE
-from bridge.osc.peer import Peer, is_loopback
+from bridge.osc.peer import Peer, is_loopback, is_reached
 from bridge.osc.subscribers import Subscribers
 from bridge.osc.table import Argument, Entry, Kind, Role, Table, bind
 from bridge.osc.wire import Message
@@ -150,6 +150,8 @@ def test_loopback_in_every_writing():
     local = ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"]
     assert all(is_loopback(Peer(host, 1)) for host in local)
     assert not any(is_loopback(Peer(host, 1)) for host in ("10.0.0.1", "::", "fe80::1%eth0"))
+    assert not any(is_reached(host) for host in [*local, "localhost"])
+    assert all(is_reached(host) for host in ("10.0.0.1", "0.0.0.0", "::", "studio"))
 
 
 ID = Argument("id", Kind.TEXT, number_too=True)
