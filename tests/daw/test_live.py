@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.bridge.client import OscClient
 from tests.bridge.conftest import RunningSession
 from tests.daw.conftest import make_take
 from tests.daw.live_api import (
+    ROOT,
     ArrangementTrack,
     Clip,
     NewSlot,
@@ -68,6 +70,21 @@ def put_clip(song: Song, path: str, track: int, slot: int, **values: Any) -> Cli
     place.has_clip, place.clip = True, clip
     song.view.detail_clip = clip
     return clip
+
+
+def test_the_script_is_readable_for_the_python_of_live_11() -> None:
+    paths = sorted((ROOT / "bridge" / "daw" / "live" / "Segue").glob("*.py"))
+    assert len(paths) == 4
+    for path in paths:
+        tree = ast.parse(path.read_text(), feature_version=(3, 7))
+        unions = [
+            node.lineno
+            for statement in tree.body
+            if isinstance(statement, ast.Assign)
+            for node in ast.walk(statement)
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)
+        ]
+        assert unions == [], f"{path.name}: X | Y of types is evaluated there, which Python 3.7 cannot"
 
 
 def test_live_is_there_and_says_its_version(client: OscClient, script: Any) -> None:

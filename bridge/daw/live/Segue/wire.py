@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Union
 
 MOST_PACKETS = 50  # that are looked at in one turn of Live's thread
-Value = int | float | str
+Value = Union[int, float, str]  # noqa: UP007 (Live 11 has Python 3.7)
 
 
 def encode(address: str, *values: Value) -> bytes:
