@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from engine.codec.blocks import quantise_to
 
+_NOTHING = 1e-20  # an average count that has faded away
+
 
 @dataclass(frozen=True)
 class Quantised:
@@ -37,6 +39,7 @@ class Bottleneck(nn.Module):
         super().__init__()
         self.bins, self.width, self.decay, self.threshold = bins, width, decay, threshold
         self.restart_count = 0.0  # average count that a restarted row begins with; 0: the released rule
+        self._begun = False  # what ``started`` says, known without asking the card for it at every step
         self.codebook: Tensor
         self.sum: Tensor
         self.count: Tensor
@@ -59,8 +62,10 @@ class Bottleneck(nn.Module):
         n, width, t = x.shape
         flat = x.transpose(1, 2).reshape(n * t, width).float()
         with torch.no_grad():
-            if self.training and not bool(self.started):
-                self._start(flat)
+            if self.training and not self._begun:
+                if not bool(self.started):
+                    self._start(flat)
+                self._begun = True
             codes = quantise_to(flat, self.codebook)
             chosen = self.codebook[codes]
             metrics = self._update(flat, codes) if self.training else {}
@@ -80,28 +85,37 @@ class Bottleneck(nn.Module):
         self.threshold = min(self.threshold, fraction * tokens / self.bins)
         self.restart_count = grace * self.threshold
 
+    def begin_from(self, codebook: Tensor, count: float) -> None:
+        """Go on with a trained ``codebook`` [bins, width], every row of it as if seen ``count`` times a step."""
+        self.codebook.copy_(codebook)
+        self.count.fill_(count)
+        self.sum.copy_(codebook * count)
+        self.started.fill_(True)
+
     def _candidates(self, flat: Tensor) -> Tensor:
-        """``bins`` random rows of the batch, the same on all ranks; repeated with a little noise if too few."""
-        rows = flat
-        if rows.shape[0] < self.bins:
-            repeats = -(-self.bins // rows.shape[0])
-            rows = rows.repeat(repeats, 1)
-            rows = rows + torch.randn_like(rows) * (0.01 / self.width**0.5)
-        picked = rows[torch.randperm(rows.shape[0], device=rows.device)[: self.bins]]
-        if _parallel():
-            dist.broadcast(picked, 0)
+        """``bins`` random rows of the features of all ranks, the same on all of them; repeated with a little noise if
+        too few. Ranks that draw alike get what one process with all their features would."""
+        rank, world = (dist.get_rank(), dist.get_world_size()) if _parallel() else (0, 1)
+        rows = flat.shape[0]
+        repeats = max(1, -(-self.bins // (rows * world)))
+        picks = torch.randperm(rows * world * repeats, device=flat.device)[: self.bins] % (rows * world)
+        if world > 1:
+            dist.broadcast(picks, 0)
+        picked = flat[(picks - rank * rows).clamp(0, rows - 1)]
+        if repeats > 1:
+            picked = picked + torch.randn_like(picked) * (0.01 / self.width**0.5)
+        if world > 1:
+            picked = picked * (picks // rows == rank).unsqueeze(1)
+            dist.all_reduce(picked)
         return picked
 
     def _start(self, flat: Tensor) -> None:
-        self.codebook.copy_(self._candidates(flat))
-        count = self.restart_count or 1.0
-        self.count.fill_(count)
-        self.sum.copy_(self.codebook * count)
-        self.started.fill_(True)
+        self.begin_from(self._candidates(flat), self.restart_count or 1.0)
 
     def _update(self, flat: Tensor, codes: Tensor) -> dict[str, Tensor]:
         batch_sum = torch.zeros_like(self.sum).index_add_(0, codes, flat)
-        batch_count = torch.bincount(codes, minlength=self.bins).to(flat.dtype)
+        # (bincount would have a card tell its largest value, and the host wait for it)
+        batch_count = torch.zeros_like(self.count).index_add_(0, codes, torch.ones_like(flat[:, 0]))
         if _parallel():
             dist.all_reduce(batch_sum)
             dist.all_reduce(batch_count)
@@ -113,11 +127,14 @@ class Bottleneck(nn.Module):
         if self.restart_count:
             self.count.masked_fill_(~alive, self.restart_count)
             self.sum.copy_(torch.where(alive.unsqueeze(1), self.sum, candidates * self.restart_count))
-        learned = self.sum / self.count.clamp_min(1e-12).unsqueeze(1)
+        # Without restarts a row that is never used stays where it is, also when nothing is left of its averages.
+        kept = self.count.unsqueeze(1) > _NOTHING
+        learned = torch.where(kept, self.sum / self.count.clamp_min(_NOTHING).unsqueeze(1), self.codebook)
         self.codebook.copy_(torch.where(alive.unsqueeze(1), learned, candidates))
-        p = batch_count / batch_count.sum()
+        p, average = batch_count / batch_count.sum(), self.count / self.count.sum()
         return {
             "entropy": -(p * (p + 1e-8).log()).sum(),  # nats
+            "codebook_bits": -(average * (average + 1e-12).log2()).sum(),
             "used_in_batch": (batch_count > 0).sum().to(flat.dtype),
             "usage": alive.sum().to(flat.dtype),
             "change": (self.codebook - before).norm() / before.numel() ** 0.5,

@@ -35,10 +35,23 @@ class CodecLevel(nn.Module):
         self.decoder = Decoder(config, level)
 
     def forward(self, x: Tensor) -> LevelOutput:
-        """Samples float32 [N, T], T a multiple of the hop; in train mode the codebook learns from the batch."""
-        quantised = self.bottleneck(self.encoder(x.unsqueeze(1)))
+        """Samples float32 [N, T], T a multiple of the hop; in train mode the codebook learns from the batch. The
+        quantiser works in float32 at any precision."""
+        features = self.encoder(x.unsqueeze(1))
+        with torch.autocast(x.device.type, enabled=False):
+            quantised = self.bottleneck(features.float())
         reconstruction = self.decoder(quantised.vectors).squeeze(1)
         return LevelOutput(reconstruction, quantised.commit, quantised.metrics)
+
+    def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction [N, T] and codes int64 [N, T / hop] of samples [N, T]; in evaluation mode."""
+        codes = self.bottleneck.encode(self.encoder(x.unsqueeze(1)))
+        return self.decoder(self.bottleneck.decode(codes)).squeeze(1), codes
+
+    @property
+    def bottlenecks(self) -> list[Bottleneck]:
+        """Every quantiser in it."""
+        return [self.bottleneck]
 
 
 class Codec(nn.Module):

@@ -219,5 +219,5 @@ class Prior(nn.Module):
 
 def _bits(logits: Tensor, ids: Tensor) -> Tensor:
     """Cross-entropy in bits of ids [N, T] under logits [N, T, V]: [N, T]."""
-    nats = F.cross_entropy(logits.float().transpose(1, 2), ids, reduction="none")
-    return nats / math.log(2)
+    nats = F.cross_entropy(logits.flatten(0, 1).float(), ids.flatten(), reduction="none")
+    return nats.view(ids.shape) / math.log(2)

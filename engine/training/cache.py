@@ -9,20 +9,23 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from filelock import FileLock
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from torch import Tensor
 
 from engine.errors import BadFormat, TooShort, TrainingError
 from engine.request import Frozen
-from engine.training.data import Source, list_sources, read_blocks, split_again
+from engine.training.data import UNKNOWN, Source, list_sources, read_blocks, split_again
 from engine.training.files import write_json, writing_to
 
 Split = Literal["train", "held-out"]
 _SCALE = 32767.0
+_FAINT = 1e-4  # a crop's peak under which its gain is not limited further
 _TAIL = 10  # a lone file keeps its last tenth as held-out audio
 
 
@@ -84,13 +87,18 @@ class AudioCache:
 
 
 def open_cache(
-    data: Path, folder: Path, rate: int, progress: Callable[[int, int], None] | None = None
+    data: Path,
+    folder: Path,
+    rate: int,
+    progress: Callable[[int, int], None] | None = None,
+    artist: str = UNKNOWN,
 ) -> AudioCache:
     """The cache of ``data`` in ``folder``, made or renewed when needed (other processes wait for it).
 
-    ``progress(done, total)`` counts files. Raises :class:`TrainingError` when nothing usable is left.
+    ``progress(done, total)`` counts files; ``artist``: of files whose artist nothing says. Raises
+    :class:`TrainingError` when nothing usable is left.
     """
-    sources = list_sources(data)
+    sources = list_sources(data, artist)
     key = _key(sources, rate)
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -188,8 +196,18 @@ def _songs(kept: list[tuple[Source, int, int]]) -> tuple[CachedSong, ...]:
     )
 
 
+class _Placed(NamedTuple):
+    """Audio on a device: int16 samples of all songs; for every song the number of starts up to its end and what
+    turns a start into a place in the samples; 0 .. length - 1."""
+
+    samples: Tensor
+    edges: Tensor
+    shifts: Tensor
+    steps: Tensor
+
+
 class CropSampler:
-    """Random crops of one part of the split, drawn from (seed, step, rank): nothing to save, nothing to replay.
+    """Random crops of one part of the split, drawn from (seed, step): nothing to save, nothing to replay.
 
     ``gain_db``: range of a random gain per crop; a crop that would clip is brought down to full scale.
     Raises :class:`TooShort` when no song is as long as a crop.
@@ -213,15 +231,49 @@ class CropSampler:
             )
         starts = np.array([song.frames - length + 1 for song in self.songs], dtype=np.int64)
         self._edges = np.cumsum(starts)
+        self._placed: _Placed | None = None
 
-    def batch(self, step: int, size: int, rank: int = 0) -> NDArray[np.float32]:
-        """``size`` crops of one step: float32 [size, length]."""
-        rng = np.random.default_rng([self.seed, step, rank])
-        picks = rng.integers(0, self._edges[-1], size=size)
-        gains = np.float32(10.0) ** (rng.uniform(*self.gain_db, size=size).astype(np.float32) / 20)
+    def batch(self, step: int, size: int, rank: int = 0, world: int = 1) -> NDArray[np.float32]:
+        """``size`` crops of one step for one rank of ``world``: float32 [size, length]."""
+        picks, gains = self.draw(step, size, rank, world)
         crops = np.stack([self._crop(int(pick)) for pick in picks])
         peaks = np.abs(crops).max(axis=1)
-        gains = np.minimum(gains, 1.0 / np.maximum(peaks, 1e-4))
+        gains = np.minimum(gains, 1.0 / np.maximum(peaks, _FAINT))
+        return crops * gains[:, None]
+
+    def draw(
+        self, step: int, size: int, rank: int = 0, world: int = 1
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Where the crops of one rank begin, counted over all songs, and their gains: [size] each. The ranks share
+        out what one process would draw for all of them."""
+        rng = np.random.default_rng([self.seed, step, 0])
+        picks = rng.integers(0, self._edges[-1], size=size * world)
+        gains = (10.0 ** (rng.uniform(*self.gain_db, size=size * world) / 20)).astype(np.float32)
+        mine = slice(rank * size, (rank + 1) * size)
+        return picks[mine], gains[mine]
+
+    def place(self, device: torch.device) -> None:
+        """Copy the audio to ``device``, so that :meth:`cut` can take crops from it there."""
+        starts = np.array([song.start for song in self.songs], dtype=np.int64)
+        self._placed = _Placed(
+            torch.from_numpy(np.array(self.cache.samples)).to(device),
+            torch.from_numpy(self._edges).to(device),
+            torch.from_numpy(starts - np.concatenate(([0], self._edges[:-1]))).to(device),
+            torch.arange(self.length, device=device),
+        )
+
+    @property
+    def placed(self) -> bool:
+        """Whether the audio lies on a device."""
+        return self._placed is not None
+
+    def cut(self, picks: Tensor, gains: Tensor) -> Tensor:
+        """The crops of :meth:`draw` from the device, where its two tensors are too: what :meth:`batch` would give."""
+        assert self._placed is not None
+        samples, edges, shifts, steps = self._placed
+        starts = picks + shifts[torch.searchsorted(edges, picks, right=True)]
+        crops = samples[starts[:, None] + steps].float() / _SCALE
+        gains = torch.minimum(gains, 1.0 / crops.abs().amax(1).clamp_min(_FAINT))
         return crops * gains[:, None]
 
     def spread(self, count: int) -> NDArray[np.float32]:

@@ -58,27 +58,46 @@ def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], state: dic
 def load_checkpoint(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """The newest checkpoint of ``run`` as (tensors on the CPU, state), or None when there is none.
 
-    Raises :class:`BadFormat` when it is damaged.
+    One that another process replaces while it is read is read again. Raises :class:`BadFormat` when it is damaged.
     """
+    while (folder := newest_checkpoint(run)) is not None:
+        try:
+            return _read(folder)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            if newest_checkpoint(run) == folder:
+                raise _damaged(folder, error) from error
+    return None
+
+
+def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    state = json.loads((folder / "state.json").read_bytes())
+    pieces: dict[str, dict[int, Tensor]] = {}
+    for name in state["files"]:
+        for key, value in load_file(folder / name).items():
+            whole, _, number = key.rpartition("#")
+            pieces.setdefault(whole, {})[int(number)] = value
+    tensors = {
+        name: torch.cat([piece for _, piece in sorted(pieces[name].items())]).reshape(shape)
+        for name, shape in state["shapes"].items()
+    }
+    return tensors, state
+
+
+def load_state(run: Path) -> dict[str, Any] | None:
+    """State of the newest checkpoint of ``run`` without its tensors, or None; raises as :func:`load_checkpoint`."""
     folder = newest_checkpoint(run)
     if folder is None:
         return None
     try:
-        state = json.loads((folder / "state.json").read_bytes())
-        pieces: dict[str, dict[int, Tensor]] = {}
-        for name in state["files"]:
-            for key, value in load_file(folder / name).items():
-                whole, _, number = key.rpartition("#")
-                pieces.setdefault(whole, {})[int(number)] = value
-        tensors = {
-            name: torch.cat([piece for _, piece in sorted(pieces[name].items())]).reshape(shape)
-            for name, shape in state["shapes"].items()
-        }
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise BadFormat(
-            f"the checkpoint '{folder}' is damaged ({error}); copy it again or start over with --resume never"
-        ) from error
-    return tensors, state
+        return dict(json.loads((folder / "state.json").read_bytes()))
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder: Path, error: Exception) -> BadFormat:
+    return BadFormat(
+        f"the checkpoint '{folder}' is damaged ({error}); copy it again or start over with --resume never"
+    )
 
 
 def newest_checkpoint(run: Path) -> Path | None:

@@ -121,7 +121,11 @@ def _train_levels(
 @click.option("--codes", type=click.Path(path_type=Path), help="Where codes go (default: CODEC/codes).")
 @click.option("--levels", callback=level_list, default="0,1,2", show_default=True)
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes (on the CPU)."
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes of one thread each (on the CPU).",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), help="Decoded audio (default: CODEC/cache).")

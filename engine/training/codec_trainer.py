@@ -6,6 +6,7 @@ and codebooks into ``RUN/codec.safetensors``.
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from engine.codec.vqvae import Codec, CodecLevel
 from engine.errors import BadFormat, NoModel, TrainingError
 from engine.training.cache import AudioCache, CropSampler
 from engine.training.checkpoint import load_checkpoint
+from engine.training.feeding import Task
 from engine.training.files import write_bytes, write_json
 from engine.training.loop import Loop, LoopSettings
 from engine.training.record import require_agreement, training_record
@@ -37,29 +39,36 @@ _BANDWIDTH_CROPS = 256
 _HELD_OUT_CROPS, _HELD_OUT_FRAMES = 12, 1 << 16
 
 
-class _LevelLoss(nn.Module):
-    """Forward of one level with its losses; the quantiser and the spectra stay in float32 at any precision."""
+class LevelLoss(nn.Module):
+    """Forward of one level with its losses; the spectra stay in float32 at any precision."""
 
     def __init__(self, level: CodecLevel, bandwidth: Bandwidth, config: CodecConfig) -> None:
         super().__init__()
         self.level, self.bandwidth, self.config = level, bandwidth, config
 
     def forward(self, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        features = self.level.encoder(target.unsqueeze(1))
+        made = self.level(target)
         with torch.autocast(target.device.type, enabled=False):
-            quantised = self.level.bottleneck(features.float())
-        reconstruction = self.level.decoder(quantised.vectors).squeeze(1)
-        with torch.autocast(target.device.type, enabled=False):
-            parts = codec_loss(target, reconstruction.float(), self.bandwidth, self.config)
-        loss = parts.pop("loss") + self.config.commit * quantised.commit
-        figures = {**parts, "commit": quantised.commit, **quantised.metrics}
+            parts = codec_loss(target, made.reconstruction.float(), self.bandwidth, self.config)
+        loss = parts.pop("loss") + self.config.commit * made.commit
+        figures = {**parts, "commit": made.commit, **made.metrics}
         if "usage" in figures:
             figures["restarts"] = self.config.bins - figures["usage"]
         return loss, figures
 
 
-class CodecTask:
-    """One level of a codec as a training task; ``crop`` in samples, ``batch`` crops a step and rank."""
+def codec_optimizer(module: nn.Module, lr: float) -> Optimizer:
+    """Adam, as facts/training.md probed it."""
+    parameters = list(module.parameters())
+    return Adam(parameters, lr=lr, betas=(0.9, 0.999), fused=parameters[0].is_cuda)
+
+
+class CodecTask(Task):
+    """One level of a codec as a training task; ``crop`` in samples, ``batch`` crops a step and rank.
+
+    ``make``: builds the level from (config, level); another class than :class:`CodecLevel` is a variant of it.
+    ``start``: a trained level to begin with, its codebook as if every row had been used evenly.
+    """
 
     def __init__(
         self,
@@ -71,6 +80,8 @@ class CodecTask:
         seed: int,
         restart_fraction: float = RESTART_FRACTION,
         world: int = 1,
+        make: type[CodecLevel] = CodecLevel,
+        start: CodecLevel | None = None,
     ) -> None:
         hop = config.hops[level]
         least = max(n_fft for n_fft, _, _ in (*config.stft, SINGLE_SCALE))
@@ -93,28 +104,48 @@ class CodecTask:
         plain = CropSampler(cache, "train", crop, seed).spread(_BANDWIDTH_CROPS)
         self.bandwidth = measure_bandwidth(torch.from_numpy(crop) for crop in plain)
         torch.manual_seed(seed)
-        module = Codec(config).levels[level]
-        assert isinstance(module, CodecLevel)
-        module.bottleneck.scale_restarts(batch * world * crop / hop, restart_fraction)
-        self.module: nn.Module = _LevelLoss(module, self.bandwidth, config)
+        module = make(config, level)
+        for bottleneck, below in zip(module.bottlenecks, reversed(config.hops[: level + 1]), strict=False):
+            bottleneck.scale_restarts(batch * world * crop / below, restart_fraction)
+        if start is not None:
+            module.load_state_dict(start.state_dict())
+            for bottleneck in module.bottlenecks:
+                bottleneck.begin_from(bottleneck.codebook.clone(), batch * world * crop / hop / config.bins)
+        self.module: nn.Module = LevelLoss(module, self.bandwidth, config)
         self.codec_level = module
 
     def optimizer(self, lr: float) -> Optimizer:
-        """Adam, as facts/training.md probed it."""
-        return Adam(self.module.parameters(), lr=lr, betas=(0.9, 0.999))
+        """See :func:`codec_optimizer`."""
+        return codec_optimizer(self.module, lr)
+
+    def begin(self, step: int) -> None:
+        """Sets how fast the codebook follows at this step."""
+        # A fresh encoder moves faster than an average over 100 steps can follow, and its codes would all restart.
+        for bottleneck in self.codec_level.bottlenecks:
+            bottleneck.decay = min(self.config.codebook_decay, (1 + step) / (4 + step))
+
+    def place(self, device: torch.device) -> None:
+        """Keep the audio on the card, if it takes up less than half of what is free there."""
+        free, _ = torch.cuda.mem_get_info(device)
+        if self.crops.cache.samples.nbytes < free / 2:
+            self.crops.place(device)
 
     def batch(self, step: int, rank: int, world: int) -> tuple[Tensor, ...]:
-        """Random crops [batch, crop] of the training split; sets how fast the codebook follows at this step."""
-        # A fresh encoder moves faster than an average over 100 steps can follow, and its codes would all restart.
-        self.codec_level.bottleneck.decay = min(self.config.codebook_decay, (1 + step) / (4 + step))
-        return (torch.from_numpy(self.crops.batch(step, self.batch_size, rank)),)
+        """Random crops [batch, crop] of the training split; where they begin, if the audio lies on the card."""
+        if self.crops.placed:
+            picks, gains = self.crops.draw(step, self.batch_size, rank, world)
+            return torch.from_numpy(picks), torch.from_numpy(gains)
+        return (torch.from_numpy(self.crops.batch(step, self.batch_size, rank, world)),)
 
-    def reconstruct(self, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Reconstruction [N, T] and codes [N, tokens] of samples [N, T]; the module must be in eval mode."""
-        features = self.codec_level.encoder(target.unsqueeze(1))
-        codes = self.codec_level.bottleneck.encode(features)
-        vectors = self.codec_level.bottleneck.decode(codes)
-        return self.codec_level.decoder(vectors).squeeze(1), codes
+    def inputs(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The crops, from the card if they lie there."""
+        return (self.crops.cut(*batch),) if self.crops.placed else batch
+
+    def compile(self) -> None:
+        """The networks; the quantiser between them changes with every step."""
+        for name in ("encoder", "decoder"):
+            if hasattr(self.codec_level, name):
+                getattr(self.codec_level, name).compile()
 
     def evaluate(self) -> dict[str, float]:
         """Spectral convergence (dB) on the held-out crops, and how much of the codebook they use."""
@@ -122,7 +153,7 @@ class CodecTask:
         ratios = []
         counts = torch.zeros(self.config.bins, dtype=torch.int64, device=device)
         for crop in self.held_out.to(device).split(1 if device.type == "cpu" else 8):
-            reconstruction, codes = self.reconstruct(crop)
+            reconstruction, codes = self.codec_level.reconstruct(crop)
             ratios.append(spectral_convergence(crop, reconstruction))
             counts += torch.bincount(codes.flatten(), minlength=self.config.bins)
         share = counts[counts > 0].double() / counts.sum()
@@ -144,7 +175,7 @@ class CodecTask:
         target = self.held_out[len(self.held_out) // 2][None].to(next(self.module.parameters()).device)
         self.module.eval()
         with torch.no_grad():
-            reconstruction, _ = self.reconstruct(target)
+            reconstruction, _ = self.codec_level.reconstruct(target)
         return target[0].cpu().numpy(), reconstruction[0].cpu().numpy()
 
 
@@ -161,11 +192,23 @@ def train_level(
     plots: bool = True,
     show: bool = True,
     origin: dict[str, str] | None = None,
+    make: type[CodecLevel] = CodecLevel,
+    start: CodecLevel | None = None,
 ) -> dict[str, Any]:
-    """Train one level in ``run/level_L``; returns the loop's summary. ``origin``: ``data`` and ``command`` in words."""
+    """Train one level in ``run/level_L``; returns the loop's summary. ``origin``: ``data`` and ``command`` in words;
+    ``make`` and ``start`` as in :class:`CodecTask`."""
     folder = level_folder(run, level)
     task = CodecTask(
-        level, config, cache, settings.batch, crop, settings.seed, restart_fraction, accelerator.num_processes
+        level,
+        config,
+        cache,
+        settings.batch,
+        crop,
+        settings.seed,
+        restart_fraction,
+        accelerator.num_processes,
+        make,
+        start,
     )
     arguments = {
         "level": level,
@@ -230,11 +273,23 @@ def assemble(run: Path) -> tuple[Codec, dict[str, Any]]:
         record[str(level)] = training_record(state)
     assert codec is not None
     codec.eval()
+    write_codec(run, codec, record)
+    return codec, record
+
+
+def write_codec(run: Path, codec: Codec, record: dict[str, Any]) -> None:
+    """Leave a codec and its training record in ``run``, where encoding, priors and export look for them."""
     weights = {name: value.contiguous() for name, value in codec.state_dict().items()}
-    write_bytes(run / "codec.safetensors", save(weights))
     write_json(run / "codec.json", codec.config.model_dump(mode="json"))
     write_json(run / "codec_training.json", record)
-    return codec, record
+    write_bytes(run / "codec.safetensors", save(weights))
+
+
+def finished_codec(run: Path) -> tuple[Codec, dict[str, Any]]:
+    """The codec of a run with its record: joined from its levels, or one that was put there whole."""
+    if (run / "codec.safetensors").is_file() and not any(run.glob("level_*")):
+        return load_codec(run), json.loads((run / "codec_training.json").read_bytes())
+    return assemble(run)
 
 
 def _ema_level(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

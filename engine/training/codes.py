@@ -13,8 +13,9 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +62,15 @@ class CodeIndex(Frozen):
 
 
 class CodeStore:
-    """Codes of every song. ``codes(song, level)``: uint16 [tokens of that level]."""
+    """Codes of every song. ``codes(song, level)``: uint16 [tokens of that level].
 
-    def __init__(self, folder: Path, index: CodeIndex) -> None:
-        self.folder, self.index = folder, index
+    ``known``: artists and genres to have names for beside those of the songs.
+    """
+
+    def __init__(
+        self, folder: Path, index: CodeIndex, known: tuple[Iterable[str], Iterable[str]] = ((), ())
+    ) -> None:
+        self.folder, self.index, self.known = folder, index, known
         self._flat: dict[int, NDArray[np.uint16]] = {
             level: np.load(_flat_file(folder, level), mmap_mode="r") for level in index.levels
         }
@@ -91,10 +97,10 @@ class CodeStore:
 
     @property
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Artists and genres of the training split, sorted, "unknown" first."""
+        """Artists and genres of the training split and those known beside, sorted, "unknown" first."""
         songs = self.songs("train")
-        artists = {song.artist for song in songs} - {"unknown"}
-        genres = {genre for song in songs for genre in song.genres} - {"unknown"}
+        artists = {*(song.artist for song in songs), *self.known[0]} - {"unknown"}
+        genres = {*(genre for song in songs for genre in song.genres), *self.known[1]} - {"unknown"}
         return ("unknown", *sorted(artists)), ("unknown", *sorted(genres))
 
 
@@ -110,7 +116,8 @@ def encode_corpus(
 ) -> CodeStore:
     """The codes of ``cache`` by the codec in ``codec_run``, made in ``folder`` as far as they are not there.
 
-    ``jobs`` processes share the songs (one, on a GPU); ``progress(done, total)`` counts songs times levels.
+    ``jobs`` processes of one thread share the songs (one process, on a GPU); ``progress(done, total)`` counts
+    songs times levels.
     Raises :class:`TrainingError` when no song is as long as one top-level token.
     """
     codec = load_codec(codec_run)
@@ -199,11 +206,12 @@ def _encode(
     done = total - len(todo)
     if jobs == 1 or device != "cpu":
         codec = codec.to(device)
-        for number, level in todo:
-            _encode_song(codec, cache, number, level, _part(parts, keys[level], level, number))
-            done += 1
-            if progress:
-                progress(done, total)
+        with _one_thread():
+            for number, level in todo:
+                _encode_song(codec, cache, number, level, _part(parts, keys[level], level, number))
+                done += 1
+                if progress:
+                    progress(done, total)
     elif todo:
         arguments = (cache_folder, cache.index.model_dump_json(), codec_run)
         context = multiprocessing.get_context("spawn")
@@ -219,6 +227,17 @@ def _encode(
                 if progress:
                     progress(done, total)
     return _join(cache, codec, folder, parts, keys, numbers, before)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for torch: two encoding processes with one for every core stall each other by a factor of five."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _join(

@@ -9,7 +9,7 @@ from engine.codec.vqvae import Codec
 from engine.errors import TrainingError
 from engine.prior.prior import Prior
 from engine.store import ModelConfig, save_model
-from engine.training.codec_trainer import assemble
+from engine.training.codec_trainer import finished_codec
 from engine.training.codes import encoder_key
 from engine.training.files import writing_to
 from engine.training.prior_trainer import load_prior
@@ -22,7 +22,7 @@ def export_model(codec_run: Path, prior_runs: list[Path], folder: Path, name: st
     ``model.json`` gets the label names and the training record: per part the steps, hours, hardware, data and
     command. Raises :class:`TrainingError` when a level is missing or the parts do not belong together.
     """
-    codec, codec_record = assemble(codec_run)
+    codec, codec_record = finished_codec(codec_run)
     priors: dict[int, Prior] = {}
     records: dict[str, Any] = {}
     shared: dict[str, Any] = {}

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from pydantic import Field, model_validator
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from engine.errors import TrainingError
 from engine.request import Frozen
 from engine.training.checkpoint import load_checkpoint, newest_checkpoint, remove_checkpoints, save_checkpoint
 from engine.training.ema import Ema
-from engine.training.guard import StopFlag, locked
+from engine.training.feeding import Feed, Task
+from engine.training.guard import StopFlag, locked, together
 from engine.training.metrics import Display, MetricsFile
 from engine.training.record import hardware, require_agreement
 from engine.training.schedule import Decay, fraction_used, learning_rate
@@ -45,6 +46,7 @@ class LoopSettings(Frozen):
     clip: Annotated[float, Field(gt=0)] = 1.0
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["no", "bf16", "fp16"] = "no"
+    compile: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=1)] | None = None
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 3.0
@@ -58,27 +60,6 @@ class LoopSettings(Frozen):
         return self
 
 
-class Task(Protocol):
-    """What a run trains. ``module(*batch)`` gives (loss scalar, figures: scalar tensors by name)."""
-
-    title: str
-    unit: str  # what the rate counts: "samples" or "tokens"
-    units_per_item: int
-    module: nn.Module
-
-    def optimizer(self, lr: float) -> Optimizer:
-        """A new optimiser of the module's parameters."""
-
-    def batch(self, step: int, rank: int, world: int) -> tuple[Any, ...]:
-        """The inputs of one step on one rank, on the CPU."""
-
-    def evaluate(self) -> dict[str, float]:
-        """Held-out figures of the module as it is now (the loop has put the EMA weights in)."""
-
-    def describe(self, figures: dict[str, float]) -> str:
-        """The figures that matter, in a few words for the progress bar."""
-
-
 def make_accelerator(settings: LoopSettings) -> Accelerator:
     """The device, precision and process group to train with."""
     if settings.device == "cuda" and not torch.cuda.is_available():
@@ -87,8 +68,12 @@ def make_accelerator(settings: LoopSettings) -> Accelerator:
         torch.set_num_threads(settings.threads)
     AcceleratorState._reset_state()  # runs of one process may differ in precision
     on_cpu = settings.device == "cpu" or not torch.cuda.is_available()
+    if not on_cpu:
+        torch.backends.cudnn.benchmark = True  # every step has the same shapes
     # Codebooks are all-reduced by the quantiser itself, so buffers need no broadcast.
     kwargs = DistributedDataParallelKwargs(broadcast_buffers=False)
+    # (torch would now call that by another name, which accelerate does not pass on yet)
+    warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
     return Accelerator(
         cpu=on_cpu,
         mixed_precision=settings.precision,
@@ -115,6 +100,10 @@ class Loop:
         self.main = accelerator.is_main_process
         self.display = Display(task.title, enabled=show and self.main)
         self.ema = Ema(task.module.to(accelerator.device))
+        if accelerator.device.type == "cuda":
+            task.place(accelerator.device)
+        if settings.compile:
+            task.compile()
         self.module, self.optimizer = accelerator.prepare(task.module, task.optimizer(settings.lr))
         self.step, self.seconds_before, self.finished = 0, 0.0, False
         self.held_out: dict[str, float] = {}
@@ -141,11 +130,14 @@ class Loop:
                 stack.enter_context(locked(self.run_folder))
             self._started = time.monotonic()
             self._resume()
+            self.accelerator.wait_for_everyone()  # all have read the checkpoint before the first may replace it
             self._started = time.monotonic()
             self.metrics = MetricsFile(self.run_folder / "metrics.jsonl", self.step) if self.main else None
             stack.enter_context(self._stop.installed())
+            stack.enter_context(together(self.accelerator.num_processes))
             stack.enter_context(self.display)
-            self._run()
+            with self._feed() as self.feed:
+                self._run()
             if self._summed:
                 self._log(1.0)
             self._evaluate()
@@ -159,6 +151,11 @@ class Loop:
                 f"{self.step} steps, {self.seconds / 60:.1f} min, {self.task.describe(self.held_out)}"
             )
         return summary
+
+    def _feed(self) -> Feed:
+        accelerator = self.accelerator
+        device, rank, world = accelerator.device, accelerator.process_index, accelerator.num_processes
+        return Feed(self.task, device, rank, world, ahead=device.type == "cuda")
 
     def summary(self) -> dict[str, Any]:
         """What the run came to, as JSON values."""
@@ -207,10 +204,11 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed((settings.seed << 32) + self.step)
-        batch = self.task.batch(self.step, accelerator.process_index, accelerator.num_processes)
+        self.task.begin(self.step)
+        inputs = self.feed.inputs(self.step)
         self.module.train()
         with accelerator.autocast():
-            loss, figures = self.module(*(_to(part, accelerator.device) for part in batch))
+            loss, figures = self.module(*inputs)
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(self.module.parameters(), settings.clip)
         self.optimizer.step()
@@ -244,7 +242,7 @@ class Loop:
         now = time.monotonic()
         steps_per_second = self._summed / (now - self._logged) if self._logged else math.nan
         self._logged = now
-        self.figures = {name: float(value) / self._summed for name, value in self._sums.items()}
+        self.figures = self._means()
         self._sums, self._summed = {}, 0
         items = self.settings.batch * self.accelerator.num_processes
         rate = steps_per_second * items * self.task.units_per_item
@@ -262,6 +260,11 @@ class Loop:
         words = self.task.describe({**self.figures, **self.held_out})
         speed = "" if math.isnan(rate) else f"  {rate / 1000:.3g}k {self.task.unit}/s"
         self.display.show(fraction, f"step {self.step}  {words}{speed}")
+
+    def _means(self) -> dict[str, float]:
+        """Figures since the last log, over all ranks; read off the device in one go."""
+        means = torch.stack(list(self._sums.values())) / self._summed
+        return dict(zip(self._sums, self.accelerator.reduce(means, "mean").tolist(), strict=True))
 
     def _evaluate(self) -> None:
         """Held-out figures with the EMA weights, on the first rank."""
@@ -333,13 +336,10 @@ class Loop:
                 "choose another --out or start over with --resume never"
             ) from error
         parameters = dict(module.named_parameters())
+        fused = any(group.get("fused") for group in self.optimizer.param_groups)
         for key, value in tensors.items():
             kind, _, rest = key.partition("/")
             if kind == "optimizer":
                 field, _, name = rest.partition("/")
-                device = "cpu" if field == "step" else parameters[name].device
+                device = "cpu" if field == "step" and not fused else parameters[name].device
                 self.optimizer.state[parameters[name]][field] = value.to(device)
-
-
-def _to(part: Any, device: torch.device) -> Any:
-    return part.to(device) if hasattr(part, "to") else part

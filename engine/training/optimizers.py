@@ -28,7 +28,7 @@ class MuonAdamW(Optimizer):
         super().__init__([muon, *groups], {"lr": lr})
         # Steps as large as AdamW's, so that one rate and one schedule serve both.
         self.muon = Muon([muon], lr=lr, momentum=MOMENTUM, adjust_lr_fn="match_rms_adamw")
-        self.adamw = AdamW(groups, lr=lr, betas=BETAS)
+        self.adamw = AdamW(groups, lr=lr, betas=BETAS, fused=matrices[0].is_cuda)
         self.muon.state = self.adamw.state = self.state
         self.param_groups = [*self.muon.param_groups, *self.adamw.param_groups]
 
@@ -57,4 +57,5 @@ def make_optimizer(module: nn.Module, lr: float, name: Name = "muon") -> Optimiz
         {"params": tables, "weight_decay": WEIGHT_DECAY},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return MuonAdamW(inner, groups, lr) if inner else AdamW(groups, lr=lr, betas=BETAS)
+    fused = all(parameter.is_cuda for parameter in module.parameters())
+    return MuonAdamW(inner, groups, lr) if inner else AdamW(groups, lr=lr, betas=BETAS, fused=fused)

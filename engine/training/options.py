@@ -36,6 +36,9 @@ def budget_options(command: Any) -> Any:
         click.option("--seed", type=click.IntRange(min=0, max=2**31 - 1), default=0, show_default=True),
         click.option("--precision", type=click.Choice(["no", "bf16", "fp16"]), help="Mixed precision."),
         click.option(
+            "--compile", is_flag=True, help="Have torch compile the model first (wants a C compiler)."
+        ),
+        click.option(
             "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
         ),
         click.option("--checkpoint-minutes", type=click.FloatRange(min=0), default=3.0, show_default=True),
@@ -71,14 +74,19 @@ def loop_settings(budget: dict[str, Any], **defaults: Any) -> Any:
         raise OutOfRange(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
 
-def open_audio(data: Path, folder: Path, rate: int) -> Any:
-    """The decoded audio of DATA, kept in ``folder``; says how much there is and what was left out."""
+def open_audio(data: Path, folder: Path, rate: int, artist: str = "unknown") -> Any:
+    """The decoded audio of DATA, kept in ``folder``; says how much there is and what was left out. ``artist``: of
+    files whose artist nothing says."""
     from engine.training.cache import open_cache
     from engine.training.metrics import Display
 
     with Display("reading audio", first_process()) as display:
         cache = open_cache(
-            data, folder, rate, lambda done, total: display.show(done / total, f"{done}/{total} files")
+            data,
+            folder,
+            rate,
+            lambda done, total: display.show(done / total, f"{done}/{total} files"),
+            artist,
         )
         for skipped in cache.index.skipped:
             display.say(f"left out: {skipped.reason}")

@@ -120,8 +120,8 @@ def prior(
         origin=origin_of(data),
         optimizer=optimizer,
         start=start,
-        lyrics=_sung(data, store, config),
-        pulses=_pulses(data, store, config),
+        lyrics=lyrics_for(data, store, config),
+        pulses=pulses_for(data, store, config),
     )
     finish([summary], {"prior": str(run / f"prior_{level}.safetensors")}, as_json)
 
@@ -159,7 +159,8 @@ def _with_pulse(config: Any) -> Any:
         raise TrainingError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
 
-def _pulses(data: Path | None, store: Any, config: Any) -> Any:
+def pulses_for(data: Path | None, store: Any, config: Any) -> Any:
+    """The pulse of every song of ``store``, heard in or written in ``data``; None for a prior that is not told it."""
     if config.pulse is None:
         return None
     from engine.training.metrics import Display
@@ -180,7 +181,8 @@ def _pulses(data: Path | None, store: Any, config: Any) -> Any:
         return pulses_of(data, store.index.songs, store.index.rate, tick)
 
 
-def _sung(data: Path | None, store: Any, config: Any) -> Any:
+def lyrics_for(data: Path | None, store: Any, config: Any) -> Any:
+    """The lyrics of every song of ``store``, as they lie in ``data``; None for a prior that reads none."""
     if config.lyrics is None:
         return None
     from engine.training.lyrics import lyrics_beside

@@ -22,16 +22,18 @@ from engine.store import starter_config
 from engine.training.cache import Split
 from engine.training.checkpoint import load_checkpoint
 from engine.training.codes import CodeStore
+from engine.training.feeding import Task
 from engine.training.files import write_bytes, write_json
 from engine.training.loop import Loop, LoopSettings
 from engine.training.optimizers import Name, make_optimizer
 from engine.training.windows import UNKNOWN_SHARE, Windows, WindowSampler, unigram_bits
 
-_HELD_OUT_WINDOWS, _TRAIN_WINDOWS, _EVALUATE_BATCH = 32, 16, 4
+_HELD_OUT_WINDOWS, _TRAIN_WINDOWS = 32, 16
+_EVALUATE_BATCH = {"cpu": 4, "cuda": 16}  # windows at once
 _OTHER_WINDOW = 5  # places to the window whose lyrics are given instead: far enough to be another song's
 
 
-class _PriorLoss(nn.Module):
+class PriorLoss(nn.Module):
     """What training minimises, for a batch of windows; beside it the music's bits and the lyrics'."""
 
     def __init__(self, prior: Prior) -> None:
@@ -60,7 +62,7 @@ def prior_config(store: CodeStore, level: int, **changes: int) -> PriorConfig:
     return PriorConfig.model_validate({**config.model_dump(), **changes})
 
 
-class PriorTask:
+class PriorTask(Task):
     """The prior of one level as a training task; ``batch`` windows a step and rank.
 
     ``start``: a prior whose weights training begins from; ``lyrics``, ``pulses``: those of every song, for a
@@ -106,7 +108,7 @@ class PriorTask:
             self.prior.load_state_dict(
                 self.prior.state_dict() | start.state_dict()
             )  # a new pulse begins as zero
-        self.module: nn.Module = _PriorLoss(self.prior)
+        self.module: nn.Module = PriorLoss(self.prior)
 
     def optimizer(self, lr: float) -> Optimizer:
         """See :mod:`engine.training.optimizers`."""
@@ -114,7 +116,7 @@ class PriorTask:
 
     def batch(self, step: int, rank: int, world: int) -> tuple[Any, ...]:
         """Random windows: codes, labels, upper codes, lyrics."""
-        return self.windows.batch(step, self.batch_size, rank)
+        return self.windows.batch(step, self.batch_size, rank, world)
 
     def evaluate(self) -> dict[str, float]:
         """Bits per token on fixed held-out and training windows, and the unigram baseline; with lyrics also bits
@@ -136,7 +138,7 @@ class PriorTask:
         count = len(windows.codes)
         totals: list[float] = []
         sung_totals: list[float] = []
-        for rows in torch.arange(count).split(_EVALUATE_BATCH):
+        for rows in torch.arange(count).split(_EVALUATE_BATCH.get(device.type, 4)):
             labels = windows.labels
             part = labels.rows(rows)
             above, lyrics = (

@@ -36,7 +36,7 @@ class Windows(NamedTuple):
 
 
 class WindowSampler:
-    """Windows of ``n_ctx`` tokens of one level, drawn from (seed, step, rank).
+    """Windows of ``n_ctx`` tokens of one level, drawn from (seed, step).
 
     A song is drawn by its length, then a start in it: at a multiple of the ratio to the level above, so that the
     upper codes line up. A song shorter than a window is repeated until it fills one, as a loop would be.
@@ -78,16 +78,17 @@ class WindowSampler:
         )
         return make_labels(style, 1, 0, names)
 
-    def batch(self, step: int, size: int, rank: int = 0) -> Windows:
-        """``size`` random windows."""
-        rng = np.random.default_rng([self.seed, step, rank])
-        songs = np.searchsorted(self._edges, rng.integers(0, self._edges[-1], size=size), side="right")
-        places = rng.random(size)
-        places[rng.random(size) < self.start_share] = 0.0
+    def batch(self, step: int, size: int, rank: int = 0, world: int = 1) -> Windows:
+        """``size`` random windows for one rank; the ranks share out what one process would draw for all of them."""
+        rng = np.random.default_rng([self.seed, step, 0])
+        total, mine = size * world, slice(rank * size, (rank + 1) * size)
+        songs = np.searchsorted(self._edges, rng.integers(0, self._edges[-1], size=total), side="right")
+        places = rng.random(total)
+        places[rng.random(total) < self.start_share] = 0.0
         room = np.maximum(self._lengths[songs] - self.n_ctx, 0) // self.step_tokens + 1
         starts = (places * room).astype(np.int64) * self.step_tokens
-        unknown = rng.random((2, size)) < self.unknown_share
-        return self.windows(songs, starts, unknown[0], unknown[1])
+        unknown = rng.random((2, total)) < self.unknown_share
+        return self.windows(songs[mine], starts[mine], unknown[0][mine], unknown[1][mine])
 
     def spread(self, count: int) -> Windows:
         """``count`` fixed windows, spread evenly over the songs and over the places in them."""

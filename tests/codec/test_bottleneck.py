@@ -84,3 +84,28 @@ def test_evaluation_changes_nothing() -> None:
     found = quantiser(torch.randn(1, 4, 16, requires_grad=True))
     assert all(torch.equal(v, before[k]) for k, v in quantiser.state_dict().items())
     assert not found.vectors.requires_grad  # detached outside training (facts/jukebox.md §1.3)
+
+
+def test_without_restarts_an_unused_row_stays_where_it_was() -> None:
+    """Also long after its average count has faded to nothing in float32."""
+    quantiser = Bottleneck(2, 1, decay=0.5, threshold=0.0).train()
+    quantiser.begin_from(torch.tensor([[0.0], [10.0]]), 1.0)
+    for _ in range(300):
+        quantiser(torch.tensor([[[1.0, -1.0]]]))
+    assert float(quantiser.count[1]) < 1e-30
+    assert float(quantiser.codebook[1]) == 10.0
+
+
+def test_a_trained_codebook_is_gone_on_with() -> None:
+    codebook = torch.randn(16, 3, generator=torch.Generator().manual_seed(2))
+    quantiser = Bottleneck(16, 3, decay=0.9).train()
+    quantiser.begin_from(codebook, 5.0)
+    quantiser(codebook.t()[None])  # every row seen once, where it is
+    torch.testing.assert_close(quantiser.codebook, codebook)
+    torch.testing.assert_close(quantiser.count, torch.full((16,), 0.9 * 5 + 0.1))
+
+
+def test_entropy_of_the_average_use_is_in_bits() -> None:
+    quantiser = Bottleneck(4, 1, decay=0.5, threshold=0.0).train()
+    quantiser.begin_from(torch.tensor([[0.0], [1.0], [2.0], [3.0]]), 1.0)
+    assert abs(float(quantiser(torch.tensor([[[0.0, 1.0, 2.0, 3.0]]])).metrics["codebook_bits"]) - 2.0) < 1e-6

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from engine.training.feeding import Task
 from engine.training.loop import Loop, LoopSettings, make_accelerator
 
 
@@ -33,7 +34,7 @@ class Line(nn.Module):
         return error, {"error": error}
 
 
-class LineTask:
+class LineTask(Task):
     """``poison``: the step whose inputs are not numbers. ``pause``: seconds per step."""
 
     title, unit, units_per_item = "line", "samples", 1

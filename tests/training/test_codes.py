@@ -137,6 +137,16 @@ def test_labels_are_weights_and_are_sometimes_forgotten(tmp_path: Path) -> None:
     assert float(artists[:, 0].mean()) == pytest.approx(0.1, abs=0.03)
 
 
+@pytest.mark.parametrize("level", [1, 2])
+def test_ranks_share_out_the_windows_that_one_process_would_draw(tmp_path: Path, level: int) -> None:
+    store = counting_store(tmp_path)
+    sampler = WindowSampler(store, level, 64, "train", 0, store.names, unknown_share=0.3)
+    whole, parts = sampler.batch(5, 8), [sampler.batch(5, 4, rank, world=2) for rank in range(2)]
+    assert torch.equal(torch.cat([part.codes for part in parts]), whole.codes)
+    assert torch.equal(torch.cat([part.labels.artists for part in parts]), whole.labels.artists)
+    assert torch.equal(torch.cat([part.labels.offset for part in parts]), whole.labels.offset)
+
+
 def test_top_windows_begin_songs_often_enough(tmp_path: Path) -> None:
     store = counting_store(tmp_path)
     sampler = WindowSampler(store, 2, 64, "train", 0, store.names)

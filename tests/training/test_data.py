@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from engine.errors import BadFormat, NoFile, TooShort, TrainingError
 from engine.training.cache import CropSampler, open_cache
@@ -158,7 +159,7 @@ def test_crops_come_from_seed_and_step_alone(tmp_path: Path) -> None:
     crops = CropSampler(cache, "train", 1024, seed=5, gain_db=(-12.0, 0.0))
     again = CropSampler(cache, "train", 1024, seed=5, gain_db=(-12.0, 0.0))
     assert np.array_equal(crops.batch(7, 4), again.batch(7, 4))
-    for other in (crops.batch(8, 4), crops.batch(7, 4, rank=1)):
+    for other in (crops.batch(8, 4), crops.batch(7, 4, rank=1, world=2)):
         assert not np.array_equal(crops.batch(7, 4), other)
     trained = {200 + 100 * int(song.name[4]) for song in cache.songs("train")}
     batch = crops.batch(0, 64)
@@ -167,6 +168,22 @@ def test_crops_come_from_seed_and_step_alone(tmp_path: Path) -> None:
     peaks = np.abs(batch).max(axis=1)
     assert 0.5 * 10 ** (-12 / 20) - 0.01 <= peaks.min() < 0.25
     assert 0.4 < peaks.max() <= 0.501
+
+
+def test_ranks_share_out_what_one_process_would_draw(tmp_path: Path) -> None:
+    crops = CropSampler(tone_cache(tmp_path, 4), "train", 1024, seed=5, gain_db=(-12.0, 20.0))
+    parts = [crops.batch(7, 4, rank, world=3) for rank in range(3)]
+    assert np.array_equal(np.concatenate(parts), crops.batch(7, 12))
+
+
+def test_crops_cut_on_a_device_are_the_same(tmp_path: Path) -> None:
+    crops = CropSampler(tone_cache(tmp_path, 5), "train", 1024, seed=5, gain_db=(-12.0, 20.0))
+    assert not crops.placed
+    crops.place(torch.device("cpu"))
+    for step in range(20):
+        picks, gains = crops.draw(step, 8)
+        cut = crops.cut(torch.from_numpy(picks), torch.from_numpy(gains))
+        np.testing.assert_allclose(cut.numpy(), crops.batch(step, 8), rtol=1e-6, atol=1e-7)
 
 
 def test_a_gain_never_clips(tmp_path: Path) -> None:

@@ -12,14 +12,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from engine.errors import Busy, DiskFull, OutOfRange, TrainingError
+from engine.prior.labels import Labels
 from engine.training.checkpoint import load_checkpoint, newest_checkpoint
 from engine.training.ema import Ema, decay_at
+from engine.training.feeding import Feed
 from engine.training.metrics import MetricsFile, read_metrics
 from engine.training.schedule import fraction_used, learning_rate
 from tests.training.fitting import LineTask, train
@@ -116,6 +119,26 @@ def test_a_live_run_keeps_its_folder_and_saves_when_it_is_stopped(tmp_path: Path
     assert found is not None
     assert found[1]["finished"] is False
     assert found[1]["step"] >= 3
+
+
+def test_a_batch_made_early_is_the_same_batch() -> None:
+    early, late = (Feed(LineTask(), torch.device("cpu"), 0, 1, ahead) for ahead in (True, False))
+    with early, late:
+        for step in (3, 4, 5, 9, 10, 2):  # in order, and after a resume at another place
+            for one, other in zip(early.inputs(step), late.inputs(step), strict=True):
+                assert torch.equal(one, other)
+
+
+def test_labels_reach_the_device_with_their_batch() -> None:
+    class Labelled(LineTask):
+        def batch(self, step: int, rank: int, world: int) -> tuple[Any, ...]:
+            parts = torch.ones(2, 3), torch.ones(2, 4), torch.tensor([5, 6]), torch.tensor([7, 8])
+            return torch.zeros(2), Labels(*parts), None
+
+    with Feed(Labelled(), torch.device("meta"), 0, 1, ahead=True) as feed:
+        codes, labels, upper = feed.inputs(0)
+    assert {codes.device.type, labels.artists.device.type, labels.offset.device.type} == {"meta"}
+    assert labels.phase is None and upper is None
 
 
 def test_a_time_budget_counts_over_resumes(tmp_path: Path) -> None:
