@@ -2,7 +2,8 @@
 
 A folder with a ``corpus.json`` is a corpus: labels and the held-out split come from its manifest. In any other
 folder every WAV, FLAC, OGG, MP3 and AIFF file below it is a source; ``metadata.csv`` or ``metadata.jsonl``
-(columns ``file,artist,genre``; several genres separated by ``;``) labels them, otherwise they are "unknown".
+(columns ``file,artist,genre``; several genres separated by ``;``) labels them, otherwise the folders do that they
+lie in: the first below the named one is the genre, the second the artist. What nothing says is "unknown".
 """
 
 from __future__ import annotations
@@ -49,14 +50,16 @@ class Named(Protocol):
         ...
 
 
-def list_sources(folder: Path) -> list[Source]:
-    """Every source of ``folder``, sorted by name.
+def list_sources(folder: Path, artist: str = UNKNOWN) -> list[Source]:
+    """Every source of ``folder``, sorted by name; ``artist``: of those whose artist nothing says.
 
     Raises :class:`NoFile` when the folder is not there and :class:`TrainingError` when it holds no audio.
     """
     if not folder.is_dir():
         raise NoFile(f"there is no folder '{folder}'; name a corpus folder or a folder of audio files")
-    sources = _corpus_sources(folder) if (folder / "corpus.json").is_file() else _folder_sources(folder)
+    sources = (
+        _corpus_sources(folder) if (folder / "corpus.json").is_file() else _folder_sources(folder, artist)
+    )
     if not sources:
         raise TrainingError(
             f"'{folder}' holds no audio; put WAV, FLAC, OGG, MP3 or AIFF files there, "
@@ -81,16 +84,22 @@ def _corpus_sources(folder: Path) -> list[Source]:
     return sorted(_with_held_out(sources), key=lambda source: source.name)
 
 
-def _folder_sources(folder: Path) -> list[Source]:
+def _folder_sources(folder: Path, usual: str) -> list[Source]:
     labels = _read_labels(folder)
     sources = []
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file() or path.name.startswith("."):
             continue
         name = _relative(path, folder)
-        artist, genres = labels.get(name, (UNKNOWN, (UNKNOWN,)))
+        artist, genres = labels.get(name) or _labels_above(Path(name).parts[:-1])
+        artist = usual if artist == UNKNOWN else artist
         sources.append(Source(name, path, artist, genres, _hash(name) % 10 == 0))
     return _with_held_out(sources)
+
+
+def _labels_above(folders: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    genre, artist, *_ = (*(label_name(folder) for folder in folders), UNKNOWN, UNKNOWN)
+    return artist, (genre,)
 
 
 def _relative(path: Path, folder: Path) -> str:

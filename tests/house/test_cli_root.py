@@ -48,6 +48,7 @@ def test_help_lists_every_command() -> None:
         "train",
         "corpus",
         "eval",
+        "ablate",
         "seams",
         "export",
         "models",
