@@ -19,7 +19,7 @@ class Aside:
     """Work is done in the order in which it was given. ``tell``: says a sentence of what failed."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+        self.tell = tell
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="segue-aside")
 
     def run(
@@ -41,7 +41,7 @@ class Aside:
             if not isinstance(error, SegueError):
                 log.error("work beside the event loop failed", exc_info=error)
                 error = SegueError(f"something failed unexpectedly ({type(error).__name__}); see the log")
-            (failed or (lambda known: self._tell(known.message)))(error)
+            (failed or (lambda known: self.tell(known.message)))(error)
 
         future.add_done_callback(ended)
 

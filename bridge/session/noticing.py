@@ -36,6 +36,7 @@ class Noticing:
             self._aside.run(self._index.foreign, self._notice)
 
     def _notice(self, changes: list[Change]) -> None:
-        for change in changes:
-            if not self._growing(str(self._index.root / change.entry.folder)):
-                self._takes.notice(change)
+        for folder in dict.fromkeys(change.entry.folder for change in changes):
+            entry = self._index.of_folder(folder)
+            if entry is not None and not self._growing(str(self._index.root / folder)):
+                self._takes.notice(entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from engine.errors import NoTake, OutOfRange, SegueError
 from engine.request import Request
 from engine.shelf.changing import bring_back, change_marks, checked, throw_away
 from engine.shelf.index import Index, free_number
-from engine.shelf.lines import Change, usual_name
+from engine.shelf.lines import Entry, usual_name
 from engine.take.marks import Marks
 
 CURRENT = "/segue/take/current"
@@ -39,6 +40,7 @@ class TakeBook:
         self._folders: dict[str, int] = {}  # numbers that were given, of takes that are gone too
         self._waiting: list[Callable[[], object]] | None = None  # takes made while the shelf is read
         self._current = 0
+        self._writing: Counter[str] = Counter()  # changes that are not on disk yet, by the folder's name
         properties.add(CURRENT, lambda: (self._current,))
 
     def __iter__(self) -> Iterator[TakeEntry]:
@@ -260,7 +262,28 @@ class TakeBook:
             if change is not None and not back:
                 lines.append(change.id)
 
-        self._aside.run(write)
+        self._on_disk(folder, write)
+
+    def _on_disk(
+        self, folder: str, work: Callable[[], object], failed: Callable[[SegueError], None] | None = None
+    ) -> None:
+        """Does on disk what was done here; then the take is as the index has it, whatever others did meanwhile."""
+        self._writing[folder] += 1
+
+        def done() -> None:
+            self._writing[folder] -= 1
+            entry = self._index.of_folder(folder)
+            if entry is not None:
+                self.notice(entry)
+
+        def failing(error: SegueError) -> None:
+            if failed is None:
+                self._aside.tell(error.message)
+            else:
+                failed(error)
+            done()
+
+        self._aside.run(work, lambda _: done(), failing)
 
     def _remark(self, entry: TakeEntry, marks: Marks, also: Peer | None = None) -> None:
         before, entry = entry.marks, replace(entry, marks=marks)
@@ -273,19 +296,20 @@ class TakeBook:
 
     # -- what others do -----------------------------------------------------------------------------------------------
 
-    def notice(self, change: Change) -> None:
-        """What another process has done to a take of this folder."""
-        listed, root = change.entry.listed, self._index.root
-        folder = str(root / change.entry.folder)
+    def notice(self, told: Entry) -> None:
+        """A take as the index has it now, after another process has changed it."""
+        if self._writing[told.folder]:
+            return  # what this session does to it comes after that, and then this is called again
+        root = self._index.root
+        folder = str(root / told.folder)
         known = self.of_folder(folder)
-        if not change.entry.here:
+        if not told.here:
             if known is not None:
                 self._remove(known.number)
             return
-        if not listed.held:
+        if not told.listed.held:
             return
-        number = self._number(folder, change.entry.number)
-        entry = TakeEntry.of_disk(number, root, change.entry)
+        entry = TakeEntry.of_disk(self._number(folder, told.number), root, told)
         if known is None:
             self._enter(entry)
             self._tell(entry)
@@ -306,7 +330,7 @@ class TakeBook:
         def throw() -> None:
             kept.append(self._takes[entry.number])
             self._remove(entry.number)
-            self._aside.run(lambda: lines.append(throw_away(self._index, folder).id), failed=stays)
+            self._on_disk(folder, lambda: lines.append(throw_away(self._index, folder).id), stays)
 
         def stays(error: SegueError) -> None:
             self._notices.publish("/segue/error", error.message)
@@ -318,7 +342,9 @@ class TakeBook:
             self._takes[returned.number] = returned
             self._tell(returned)
             self._select(returned.number)
-            self._aside.run(lambda: bring_back(self._index, folder, undoes=lines.pop()) if lines else None)
+            self._on_disk(
+                folder, lambda: bring_back(self._index, folder, undoes=lines.pop()) if lines else None
+            )
 
         throw()
         self._history.add(f"delete {entry.name}", bring, throw)
