@@ -14,7 +14,7 @@ from bridge.cli import segue
 from engine.analysis.seams import clicks, spectral_jumps
 from presets import default_riff
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 BPM = 120
 RATE = 44_100
