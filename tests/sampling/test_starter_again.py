@@ -62,7 +62,7 @@ def test_bars_3_and_4_of_8_sampled_again(tmp_path: Path) -> None:
     before, after = (sf.read(path, dtype="float32")[0] for path in (take, other))
     assert before.size == after.size == 8 * BAR
     reach = open_backend("starter").decode_margin(1) * 32 + 2 * 128
-    assert reach < 0.05 * RATE
+    assert reach < 0.1 * RATE  # (so nearly all of the rest is compared)
     np.testing.assert_array_equal(after[: 2 * BAR - reach], before[: 2 * BAR - reach])
     np.testing.assert_array_equal(after[4 * BAR + reach :], before[4 * BAR + reach :])
     inside = slice(2 * BAR + reach, 4 * BAR - reach)
