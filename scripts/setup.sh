@@ -86,6 +86,7 @@ get_system_packages() {
                 command -v oscsend >/dev/null || wanted+=(liblo-tools)
                 command -v sox >/dev/null || wanted+=(sox)
                 command -v ffmpeg >/dev/null || wanted+=(ffmpeg)
+                command -v espeak-ng >/dev/null || wanted+=(espeak-ng)
                 command -v lua5.4 >/dev/null || wanted+=(lua5.4)
             fi
             if [ "$1" = all ]; then
@@ -101,6 +102,7 @@ get_system_packages() {
                 command -v oscsend >/dev/null || brew install liblo || true
                 command -v sox >/dev/null || brew install sox || true
                 command -v ffmpeg >/dev/null || brew install ffmpeg || true
+                command -v espeak-ng >/dev/null || brew install espeak-ng || true
             fi
             ;;
     esac

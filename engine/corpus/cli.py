@@ -30,15 +30,33 @@ def corpus() -> None:
 @click.option(
     "--soundfont", type=click.Path(path_type=Path), help="Play acoustic parts of every second song from it."
 )
+@click.option(
+    "--sung",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Share of the songs with a singer, 0 to 1, in genres that are sung.",
+)
+@click.option("--bank", type=click.Path(path_type=Path), help="Bank of voices, if not the one of Segue.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def make(
-    out: Path, songs: int, seed: int, jobs: int, minutes: float | None, soundfont: Path | None, as_json: bool
+    out: Path,
+    songs: int,
+    seed: int,
+    jobs: int,
+    minutes: float | None,
+    soundfont: Path | None,
+    sung: float,
+    bank: Path | None,
+    as_json: bool,
 ) -> None:
     """Make songs with their audio, MIDI and metadata; go on where an earlier run stopped."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from engine.corpus.make import make_corpus
+    from engine.corpus.singing.bank import BANK
+    from engine.corpus.song import Singing
     from engine.corpus.soundfont import fluidsynth_present
 
     if soundfont is not None and not fluidsynth_present():
@@ -55,7 +73,8 @@ def make(
             made += seconds
             bar.update(task, completed=done, total=wanted, audio=made / 60)
 
-        manifest = make_corpus(out, songs, seed, jobs, minutes, step, soundfont)
+        singing = Singing(sung, bank or BANK) if sung else None
+        manifest = make_corpus(out, songs, seed, jobs, minutes, step, soundfont, singing)
     if as_json:
         click.echo(json.dumps(manifest))
         return
@@ -83,6 +102,62 @@ def show(folder: Path, as_json: bool, plot: Path | None) -> None:
         click.echo(json.dumps(figures))
     else:
         _print_tables(figures)
+
+
+@corpus.group()
+def voices() -> None:
+    """The bank of spoken words that singers' voices are made of; one comes with Segue."""
+
+
+@voices.command("make")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File of the bank.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def make_voices(out: Path, as_json: bool) -> None:
+    """Make a bank anew: espeak-ng, which has to be installed, speaks every word in every voice."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from engine.corpus.singing.recording import record_bank, recordings
+
+    wanted = recordings()
+    ticks = iter(track(wanted, "words", console=Console(stderr=True)))
+    size = record_bank(out, lambda: next(ticks, None))
+    figures = {"file": str(out), "words": len(wanted), "bytes": size}
+    click.echo(json.dumps(figures) if as_json else f"{out}: {len(wanted)} words, {size / 1e3:.0f} kB")
+
+
+@voices.command()
+@click.option("--bank", type=click.Path(path_type=Path), help="Bank of voices, if not the one of Segue.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def check(bank: Path | None, as_json: bool) -> None:
+    """Let every singer sing every word, and measure pitch, onset and speed."""
+    from engine.corpus.singing.bank import BANK, read_bank
+    from engine.corpus.singing.check import check_singers
+
+    rows = check_singers(read_bank(bank or BANK))
+    if as_json:
+        click.echo(json.dumps([vars(row) for row in rows]))
+    else:
+        _print_singers(rows)
+
+
+def _print_singers(rows: list[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "singer",
+        "words",
+        "pitch off, cents: median",
+        "95 %",
+        "onset off, ms: median",
+        "95 %",
+        "times real time",
+    )
+    for row in rows:
+        figures = (row.cents, row.cents_95, row.onset_ms, row.onset_ms_95, row.times_real_time)
+        table.add_row(row.singer, str(row.words), *(f"{figure:.1f}" for figure in figures))
+    Console().print(table)
 
 
 def _print_tables(figures: dict[str, Any]) -> None:

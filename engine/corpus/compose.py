@@ -209,6 +209,7 @@ def compose(genre_name: str, artist_name: str, rng: np.random.Generator) -> Scor
     song = _start(genre, artist, rng)
     parts = plan_form(genre, song.clock, rng)
     sections = []
+    harmony: list[Chord] = []
     bar = 0
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
@@ -217,6 +218,7 @@ def compose(genre_name: str, artist_name: str, rng: np.random.Generator) -> Scor
         chords = _chords_by_bar(
             song.progressions[role], part.bars, min(genre.bars_per_chord, max(1, part.bars // 2))
         )
+        harmony += chords
         playing = part.bars - 1 if last else part.bars
         for track in sorted(part.layers):
             _PLAYERS[track](song, part, first, chords, playing)
@@ -241,4 +243,5 @@ def compose(genre_name: str, artist_name: str, rng: np.random.Generator) -> Scor
         song.clock.swing,
         tuple(sections),
         tracks,
+        tuple(harmony),
     )

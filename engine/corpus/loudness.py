@@ -53,6 +53,15 @@ def integrated_loudness(samples: Signal) -> float:
     return float(-0.691 + 10 * np.log10(power[audible & (level > threshold)].mean()))
 
 
+def level_within(samples: Signal, spans: tuple[tuple[float, float], ...]) -> float:
+    """Loudness in LUFS, without gating, of what lies in spans of seconds (start, end); -inf for silence."""
+    weighted = sp.sosfilt(_weighting().astype(np.float32), samples)
+    pieces = [weighted[round(a * SAMPLE_RATE) : round(b * SAMPLE_RATE)] for a, b in spans]
+    energy = sum(float(np.sum(np.square(piece, dtype=np.float64))) for piece in pieces)
+    count = sum(map(len, pieces))
+    return -0.691 + 10 * float(np.log10(energy / count)) if energy > 0 else float("-inf")
+
+
 def limit(samples: Signal, ceiling: float, window_s: float = 0.012) -> Signal:
     """The samples with no peak above `ceiling` (linear), same shape.
 

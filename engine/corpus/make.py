@@ -29,7 +29,8 @@ from engine.corpus.dataset import (
     slots,
 )
 from engine.corpus.genres import GENRES
-from engine.corpus.song import PARTIAL, make_song
+from engine.corpus.singing.bank import read_bank
+from engine.corpus.song import PARTIAL, Singing, make_song
 from engine.corpus.soundfont import soundfont_digest
 from engine.corpus.voices.signal import SAMPLE_RATE
 from engine.errors import BadArguments, OutOfRange, PathNotAllowed
@@ -40,7 +41,7 @@ Progress = Callable[[int, int, float], None]
 Work = Callable[[Slot], float]
 
 
-def _check(songs: int, seed: int, jobs: int, minutes: float | None) -> None:
+def _check(songs: int, seed: int, jobs: int, minutes: float | None, singing: Singing | None) -> None:
     if songs < 1:
         raise OutOfRange(f"{songs} songs make no corpus: ask for at least 1.")
     if songs > 99_999:
@@ -51,6 +52,8 @@ def _check(songs: int, seed: int, jobs: int, minutes: float | None) -> None:
         raise OutOfRange(f"{jobs} jobs make nothing: give at least 1.")
     if minutes is not None and minutes <= 0:
         raise OutOfRange(f"{minutes:g} minutes leave no time for a song: give more than 0.")
+    if singing is not None and not 0 <= singing.share <= 1:
+        raise OutOfRange(f"A share of {singing.share:g} of the songs cannot be sung: give 0 to 1.")
 
 
 def _prepare(folder: Path, arguments: dict[str, Any]) -> None:
@@ -149,6 +152,7 @@ def make_corpus(
     minutes: float | None = None,
     progress: Progress | None = None,
     soundfont: Path | None = None,
+    singing: Singing | None = None,
 ) -> dict[str, Any]:
     """Makes songs 0..`songs`-1 of the corpus of `seed` that the folder does not hold yet; returns its
     manifest.
@@ -157,15 +161,17 @@ def make_corpus(
     asked for in a later call; another seed, soundfont or corpus version in the same folder raises
     BadArguments. Values out of range raise OutOfRange, a folder that cannot be written PathNotAllowed, a
     full disk DiskFull. With a `soundfont` (an SF2 or SF3 file), FluidSynth plays the acoustic parts of every
-    second song.
+    second song. `singing` says how many songs have a singer; the others stay as they are without it.
     """
-    _check(songs, seed, jobs, minutes)
+    _check(songs, seed, jobs, minutes, singing)
     folder = Path(folder)
     deadline = time.monotonic() + minutes * 60 if minutes is not None else float("inf")
     arguments: dict[str, Any] = {
         "version": CORPUS_VERSION,
         "seed": seed,
         "soundfont": soundfont_digest(soundfont) if soundfont is not None else None,
+        "sung": singing.share if singing is not None else None,
+        "bank": read_bank(singing.bank).digest if singing is not None else None,
     }
     _prepare(folder, arguments)
     held = {song.id for song in load_manifest(folder)} if (folder / MANIFEST).exists() else set()
@@ -176,7 +182,7 @@ def make_corpus(
         )
     _write_manifest(folder, arguments, songs)
     todo = [slot for slot in wanted if slot.id not in held]
-    work = partial(make_song, folder, seed, soundfont=soundfont)
+    work = partial(make_song, folder, seed, soundfont=soundfont, singing=singing)
     made = _in_pool(work, todo, jobs, deadline) if jobs > 1 else _in_line(work, todo, deadline)
     for done, seconds in enumerate(made, start=len(held) + 1):
         if progress is not None:

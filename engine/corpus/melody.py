@@ -23,14 +23,19 @@ def make_motif(rhythms: tuple[str, ...], rng: np.random.Generator) -> Motif:
     tonic.
     """
     rhythm = rhythms[int(rng.integers(len(rhythms)))]
+    return Motif(rhythm, contour(rhythm.count("x"), rng))
+
+
+def contour(count: int, rng: np.random.Generator) -> tuple[int, ...]:
+    """Scale steps of `count` notes, counted from the tonic, that move mostly by step and stay near it."""
     degree = int(rng.choice((0, 0, 2, 4)))
     degrees = []
-    for _ in range(rhythm.count("x")):
+    for _ in range(count):
         degrees.append(degree)
         move = int(rng.choice((-2, -1, -1, 0, 1, 1, 2, 3)))
         pull = -1 if degree > 4 else 1 if degree < -3 else 0
         degree += pull * abs(move) if pull else move
-    return Motif(rhythm, tuple(degrees))
+    return tuple(degrees)
 
 
 def vary(motif: Motif, rng: np.random.Generator) -> Motif:

@@ -10,11 +10,13 @@ import struct
 
 from engine.corpus.artists import ARTISTS
 from engine.corpus.score import Note, Score
+from engine.corpus.singing.part import SungPart
 from engine.corpus.theory import NOTE_NAMES
 from engine.corpus.voices.patches import PATCHES
 
 TICKS_PER_BEAT = 480
 _DRUM_CHANNEL = 9
+_VOICE_PROGRAM = 53  # General MIDI's "Voice Oohs", counted from 0
 _SHARPS = {0: 0, 7: 1, 2: 2, 9: 3, 4: 4, 11: 5, 6: 6, 1: -5, 8: -4, 3: -3, 10: -2, 5: -1}
 # Semitones from the tonic up to the tonic of the major key with the same signature.
 _RELATIVE = {"major": 0, "minor": 3, "dorian": 10, "mixolydian": 5}
@@ -84,9 +86,19 @@ def solo_bytes(notes: tuple[Note, ...], bpm: float, program: int) -> bytes:
     return _file([_chunk([(0, 0, _tempo(bpm)), (0, 1, bytes([0xC0, program])), *events])])
 
 
-def midi_bytes(score: Score) -> bytes:
+def _voice(part: SungPart, bpm: float, channel: int) -> bytes:
+    """The tune as a track of its own, each word as a lyric event at its first vowel."""
+    per_second = TICKS_PER_BEAT * bpm / 60
+    events = [(0, 0, _meta(0x03, b"voice")), (0, 1, bytes([0xC0 | channel, _VOICE_PROGRAM]))]
+    events += [
+        (round(word.vowels[0] * per_second), 1, _meta(0x05, word.text.encode())) for word in part.words
+    ]
+    return _chunk(events + note_events(part.notes(), bpm, channel))
+
+
+def midi_bytes(score: Score, part: SungPart | None = None) -> bytes:
     """The whole score: a conductor track (tempo, metre, key, section markers), then one track per part, drums
-    on channel 10.
+    on channel 10; last what is sung.
     """
     chunks = [_conductor(score)]
     channel = 0
@@ -99,4 +111,6 @@ def midi_bytes(score: Score) -> bytes:
         head = [(0, 0, _meta(0x03, name.encode())), (0, 1, bytes([0xC0 | channel, program]))]
         chunks.append(_chunk(head + note_events(notes, score.bpm, channel)))
         channel += 1
+    if part is not None:
+        chunks.append(_voice(part, score.bpm, channel))
     return _file(chunks)

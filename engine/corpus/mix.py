@@ -7,10 +7,12 @@ from scipy import signal as sp
 
 from engine.corpus.artists import Artist
 from engine.corpus.genres import Genre
-from engine.corpus.loudness import integrated_loudness, limit
+from engine.corpus.loudness import integrated_loudness, level_within, limit
 from engine.corpus.score import Score
 from engine.corpus.voices.drums import DRUM_KEYS
 from engine.corpus.voices.signal import Signal, decay, frames, highpass, lowpass, noise
+
+Spans = tuple[tuple[float, float], ...]
 
 TARGET_LUFS = -16.0
 CEILING = 10 ** (-1.5 / 20)
@@ -25,6 +27,10 @@ _BALANCE = {
     "arp": (-26.0, 0.7, 1.0),
 }
 _LOW_CUT_HZ = {"bass": 28.0, "drums": 28.0, "chords": 130.0, "pad": 180.0, "arp": 150.0, "lead": 150.0}
+# How far the singer stands before the band, in dB (LU) while a line is sung; what goes to room and echo.
+VOICE_DB = 2.0
+_VOICE_SENDS = (0.45, 0.35)
+_VOICE_LOW_CUT_HZ = 90.0
 _PUMPED = {"bass": 0.7, "chords": 1.0, "pad": 1.0, "arp": 0.8, "lead": 0.3}
 
 
@@ -93,9 +99,25 @@ def master(samples: Signal, drive: float, dark_hz: float) -> Signal:
     return _trim(out)
 
 
-def mix(score: Score, genre: Genre, artist: Artist, tracks: dict[str, Signal]) -> Signal:
+def voice_in_front(voice: Signal, band: Signal, spans: Spans) -> Signal:
+    """The voice, shape (n,), `VOICE_DB` louder than the band while lines are sung (spans of seconds)."""
+    samples = highpass(voice, _VOICE_LOW_CUT_HZ)
+    difference = level_within(band, spans) - level_within(samples, spans)
+    if np.isfinite(difference):
+        samples *= np.float32(10 ** ((difference + VOICE_DB) / 20))
+    return samples
+
+
+def mix(
+    score: Score,
+    genre: Genre,
+    artist: Artist,
+    tracks: dict[str, Signal],
+    voice: Signal | None = None,
+    spans: Spans = (),
+) -> Signal:
     """Balances dry tracks of one length, shape (n,) each, to a finished song, shape (m,) with m <= n, in
-    -1..1.
+    -1..1. A `voice` of that length stands in front of them; `spans` says when it sings.
     """
     count = len(next(iter(tracks.values())))
     bus = np.zeros(count, np.float32)
@@ -116,6 +138,11 @@ def mix(score: Score, genre: Genre, artist: Artist, tracks: dict[str, Signal]) -
         bus += samples
         room += np.float32(to_room) * samples
         echo += np.float32(to_echo) * samples
+    if voice is not None:
+        samples = voice_in_front(voice, bus, spans)
+        bus += samples
+        room += np.float32(_VOICE_SENDS[0]) * samples
+        echo += np.float32(_VOICE_SENDS[1]) * samples
     if artist.echo:
         wet = np.float32(artist.echo) * _echo(echo, artist.echo_steps * 15 / score.bpm)
         bus += wet

@@ -10,6 +10,9 @@ from engine.corpus.artists import ARTISTS
 from engine.corpus.genres import GENRES
 from engine.corpus.mix import mix
 from engine.corpus.score import Note, Score
+from engine.corpus.singing.bank import Bank, read_bank
+from engine.corpus.singing.part import SungPart
+from engine.corpus.singing.voice import render_voice
 from engine.corpus.soundfont import ACOUSTIC, play
 from engine.corpus.voices.drums import DRUM_NAMES, render_hit
 from engine.corpus.voices.signal import Signal, frames
@@ -64,10 +67,13 @@ def render_drums(notes: tuple[Note, ...], kit: str, count: int) -> Signal:
     return track
 
 
-def render_score(score: Score, soundfont: Path | None = None) -> Signal:
+def render_score(
+    score: Score, soundfont: Path | None = None, part: SungPart | None = None, bank: Bank | None = None
+) -> Signal:
     """The finished song, mono at 44.1 kHz, shape (n,), in -1..1: about -16 LUFS, peaks below -1 dBFS.
 
-    A pure function of the score, and of the soundfont where one plays the acoustic parts.
+    A pure function of the score, of the soundfont where one plays the acoustic parts, and of the part that is sung
+    with the voices of a bank (by default the one that comes with Segue).
     """
     artist, genre = ARTISTS[score.artist], GENRES[score.genre]
     count = frames(score.seconds + _RING_OUT_S)
@@ -79,4 +85,7 @@ def render_score(score: Score, soundfont: Path | None = None) -> Signal:
             tracks[name] = play(notes, artist.patch(name), score.bpm, count, soundfont)
         else:
             tracks[name] = render_pitched(notes, artist.patch(name), count)
-    return mix(score, genre, artist, tracks)
+    if part is None:
+        return mix(score, genre, artist, tracks)
+    voice = render_voice(part.words, part.singer, bank or read_bank(), count, part.entropy)
+    return mix(score, genre, artist, tracks, voice, part.spans())

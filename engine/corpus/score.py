@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.corpus.theory import Chord
+
 STEPS_PER_BAR = 16
 BEATS_PER_BAR = 4
 
@@ -34,7 +36,7 @@ class Section:
 @dataclass(frozen=True)
 class Score:
     """A whole song. `tonic` is a pitch class (0 is C); `tracks` holds notes ordered by onset, `drums` among
-    them.
+    them; `harmony` is one chord per bar.
     """
 
     genre: str
@@ -45,6 +47,7 @@ class Score:
     swing: float
     sections: tuple[Section, ...]
     tracks: dict[str, tuple[Note, ...]]
+    harmony: tuple[Chord, ...] = ()
 
     @property
     def seconds(self) -> float:
