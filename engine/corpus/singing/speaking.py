@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,13 @@ _Callback = ctypes.CFUNCTYPE(
 )
 
 
+@lru_cache(maxsize=1)
+def _started(name: str) -> tuple[Any, int]:
+    """The library and its rate; it hangs when it is started twice in a process."""
+    library: Any = ctypes.CDLL(name)
+    return library, int(library.espeak_Initialize(_RETRIEVAL, 0, None, _PHONEME_EVENTS))
+
+
 class Speaker:
     """espeak-ng in this process. Raises NotReady when its library is not there."""
 
@@ -54,8 +62,7 @@ class Speaker:
         name = ctypes.util.find_library("espeak-ng")
         if name is None:
             raise NotReady("espeak-ng is not installed; on Debian or Ubuntu: apt-get install espeak-ng")
-        self._library: Any = ctypes.CDLL(name)
-        self._rate = int(self._library.espeak_Initialize(_RETRIEVAL, 0, None, _PHONEME_EVENTS))
+        self._library, self._rate = _started(name)
         if self._rate <= 0:
             raise NotReady("espeak-ng finds no voice data: install it again.")
         self._blocks: list[npt.NDArray[np.int16]] = []

@@ -217,7 +217,7 @@ def _add_pulses(
 def _add_noise(out: Floats, count: int, spectra: Spectra, share: Floats, rng: np.random.Generator) -> None:
     """Adds white noise through the spectra, in windows of 10 ms around the middle of every 5 ms."""
     steps = np.arange(0, count, _HOP)
-    frame = _frame_of(steps + _HOP / 2, len(spectra))
+    frame = _frame_of((steps + _HOP / 2).astype(np.float64), len(spectra))
     source = rng.standard_normal(count + 3 * _HOP).astype(np.float32)
     window = np.hanning(2 * _HOP + 1)[:-1].astype(np.float32)
     pieces = source[steps[:, None] + np.arange(2 * _HOP)[None, :]] * window
