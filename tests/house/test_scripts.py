@@ -109,7 +109,7 @@ def test_empty_package_lists_are_fetched(machine: Machine) -> None:
     first, update, second = machine.logged("apt-get")
     assert first == second
     assert first.startswith("apt-get install -y --no-install-recommends ")
-    assert first.endswith("jackd2 liblo-tools sox ffmpeg lua5.4")
+    assert first.endswith("jackd2 liblo-tools sox ffmpeg espeak-ng lua5.4")
     assert update == "apt-get update -qq"
     assert "that failed" not in done.stderr
 
@@ -121,7 +121,7 @@ def test_without_rights_the_exact_command_is_said_and_segue_runs(machine: Machin
     done = machine.run("scripts/test", "-k", "nothing")
     wanted = [line for line in done.stderr.splitlines() if line.startswith("segue: please run as root")]
     assert len(wanted) == 1
-    assert wanted[0].endswith("jackd2 liblo-tools sox ffmpeg lua5.4")
+    assert wanted[0].endswith("jackd2 liblo-tools sox ffmpeg espeak-ng lua5.4")
     assert machine.logged("apt-get") == []
     assert machine.logged("python -m pytest") == ["python -m pytest -m not slow -k nothing"]
 

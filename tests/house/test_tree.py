@@ -18,7 +18,7 @@ BESIDES = {"LICENSE", "requirements.lock"}
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 70
 MODEL_LIMIT_BYTES = 48_000_000
 CHECKPOINT_LIMIT_BYTES = 16 * 2**20
-BINARY = {".png", ".wav", ".flac", ".safetensors", ".mid", ".gz", ".onnx"}
+BINARY = {".png", ".wav", ".flac", ".safetensors", ".mid", ".gz", ".onnx", ".npz"}
 
 
 def tracked() -> list[Path]:
