@@ -125,6 +125,7 @@ def changes(
         return ()
     chosen = chosen[: settings.then]
     task = begin(progress, "changing style", len(chosen))
+    coded = hears_codec(continued.judged, judge_of, maker.backend.config.rate)
     found = []
     for turn, index in enumerate(chosen):
 
@@ -133,7 +134,7 @@ def changes(
 
         pair, request = continued.pairs[index], continued.requests[index]
         after = other_genre(pair.song.genres[0], sorted(known), turn)
-        found.append(change_style(maker, judge_of, pair, request, after, done))
+        found.append(change_style(maker, coded, pair, request, after, done))
         progress.update(task, completed=turn + 1)
     return tuple(found)
 
@@ -176,12 +177,21 @@ def find_copies(
     return rows
 
 
+def hears_codec(judged: Sequence[Judged], judge_of: StyleJudge, rate: int) -> StyleJudge:
+    """The classifier for what comes from the model's codec, relative to the halves of what songs go on with, coded."""
+    whole = [one.audio["codec"] for one in judged if one.audio["codec"].size >= 2 * HEARD_SECONDS * rate]
+    halves = [half for sound in whole for half in (sound[: sound.size // 2], sound[sound.size // 2 :])]
+    return judge_of.through(halves, rate)
+
+
 def hear_styles(judged: Sequence[Judged], judge_of: StyleJudge | None, rate: int) -> list[dict[System, str]]:
     """The genre heard in every continuation of a song whose genre is known; nothing without a classifier."""
     if judge_of is None:
         return [{} for _ in judged]
+    coded = hears_codec(judged, judge_of, rate)
+    judges = {"model": coded, "codec": coded}
     return [
-        {name: judge_of.name(sound, rate) for name, sound in one.audio.items()}
+        {name: judges.get(name, judge_of).name(sound, rate) for name, sound in one.audio.items()}
         if one.pair.song.genres[0] in judge_of.genres
         else {}
         for one in judged

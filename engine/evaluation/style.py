@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -33,6 +33,7 @@ PIECES = 4  # of every song that is trained or tested on
 DECAY = 3e-3  # weight of the squared weights beside the mean cross-entropy
 STEPS = 300
 MIN_GENRES, MIN_SONGS = 2, 3  # songs of every genre: two to learn from, one to test on
+MIN_PIECES = 16  # that say what a codec does to all of them
 TESTED = 5  # every fifth song of a genre
 
 DULL_HZ = (1500.0, 10000.0)  # where the highs of dulled pieces end
@@ -58,6 +59,15 @@ class StyleJudge:
     def name(self, samples: NDArray[np.float32], rate: int) -> str:
         """The genre of ``samples`` [T], at least 2 s."""
         return self.genres[int(self.scores(piece_features(samples, rate)[None])[0].argmax())]
+
+    def through(self, pieces: Sequence[NDArray[np.float32]], rate: int) -> StyleJudge:
+        """The same classifier for sound from a codec, which changes all timbres in its own way: what it hears is taken
+        relative to ``pieces`` (each [T], 2 s or more), songs through that codec whose genres are not looked at, instead
+        of to the songs it learnt from. Itself where there are fewer than MIN_PIECES."""
+        if len(pieces) < MIN_PIECES:
+            return self
+        rows = np.stack([piece_features(piece, rate) for piece in pieces])
+        return replace(self, centre=rows.mean(axis=0), scale=np.maximum(rows.std(axis=0), 1e-3))
 
     def scores(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log-odds [n, genres] of feature rows [n, d]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,22 @@ def test_weights_are_those_of_another_optimizer() -> None:
     best = optimize.minimize(cost, np.zeros(12), method="BFGS", options={"gtol": 1e-7})
     np.testing.assert_allclose(weights.reshape(-1), best.x[:9], atol=2e-3)
     assert cost(np.concatenate([weights.reshape(-1), bias])) == pytest.approx(best.fun, abs=1e-6)
+
+
+def test_a_codec_that_changes_every_timbre_alike_is_heard_through(tmp_path: Path) -> None:
+    judge = train_judge(sources(tmp_path), RATE)
+    flat = replace(judge, weights=np.zeros_like(judge.weights), bias=np.array([0.0, 0.0]))
+    flat.weights[1, 0] = 1.0  # "drums" is what has more in the lowest band than usual
+    pieces = [0.3 * drum_loop(90 + i, 3.0, RATE) for i in range(16)]
+    thin = [np.diff(piece, prepend=0.0).astype(np.float32) for piece in pieces]  # a codec that takes the bass
+    assert flat.through(thin[:15], RATE) is flat  # too few to say
+    heard = flat.through(thin, RATE)
+    rows = np.stack([piece_features(piece, RATE) for piece in thin])
+    np.testing.assert_allclose(heard.centre, rows.mean(0))
+    np.testing.assert_allclose(
+        heard.scores(rows).mean(0), 0.0, atol=1e-9
+    )  # in the middle, where thin ones now are
+    assert (flat.scores(rows)[:, 1] < 0).all() or (flat.scores(rows)[:, 1] > 0).all()
 
 
 def test_loudness_is_no_style() -> None:
