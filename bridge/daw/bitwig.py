@@ -61,6 +61,7 @@ class Bitwig:
                 await self._insert(transport, ear, path, track, slot)
             finally:
                 transport.close()
+                await ear.closed.wait()  # the port is free again only then, for the next take or another program
 
     async def _insert(
         self, transport: asyncio.DatagramTransport, ear: _Ear, path: str, track: int, slot: int
@@ -90,7 +91,12 @@ class _Ear(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.values: dict[str, object] = {}
+        self.closed = asyncio.Event()
         self._changed = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The port has been given back."""
+        self.closed.set()
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         """One packet of DrivenByMoss."""

@@ -19,6 +19,7 @@ from bridge.audio.capture import CaptureRing
 from bridge.audio.reastream import Packet, decode
 from engine.errors import BadFormat, Busy, NoDevice
 from tests.bridge.test_session_failures import own_address
+from tests.ports import free_port
 
 from .harness import noise, report, running
 
@@ -77,12 +78,6 @@ def test_bad_packets_are_named(data: bytes, message: str) -> None:
 def test_no_bytes_do_more_than_be_refused(data: bytes) -> None:
     with contextlib.suppress(BadFormat):
         assert isinstance(decode(data), Packet)
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def send(

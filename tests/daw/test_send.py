@@ -13,6 +13,7 @@ from bridge.session.stage import StageSetup
 from tests.bridge.client import OscClient, messages_of
 from tests.bridge.conftest import RunningSession, StartSession, wait_idle
 from tests.daw.conftest import make_take, use_takes_as_made
+from tests.ports import free_port
 
 
 def sent(client: OscClient, *values: object, timeout: float = 90.0) -> tuple[object, ...]:
@@ -161,9 +162,7 @@ class DrivenByMoss(threading.Thread):
         super().__init__(daemon=True)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            self.feedback = free.getsockname()[1]
+        self.feedback = free_port()
         self.takes_files, self.filled = takes_files, {filled}
         self.got: list[tuple[str, tuple[object, ...]]] = []
 

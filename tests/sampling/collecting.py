@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,9 +49,9 @@ class ListeningBackend(TorchBackend):
         backend, real = self, super().runner(level, lanes)
 
         class Listening:
-            def begin(self, window: WindowInput) -> None:
+            def begin(self, window: WindowInput, stopped: Callable[[], bool]) -> None:
                 backend.begun.append((level, window))
-                real.begin(window)
+                real.begin(window, stopped)
 
             def step(self, previous: Codes | None) -> NDArray[np.float32]:
                 return real.step(previous)

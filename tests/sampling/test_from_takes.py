@@ -136,7 +136,7 @@ def test_codes_are_continued_without_being_encoded_again(
 def test_the_song_goes_on_where_the_parent_ended(
     backend: TorchBackend, first: Request, parent: Take, tmp_path: Path
 ) -> None:
-    """The riff of 0.6 s lies at 30 s of an assumed song; the model knows 20 s, so its end is told."""
+    """A position that was stated is kept to: the riff of 0.6 s lies at 2 s, and the model knows songs of 20 s."""
     at = {"total_seconds": 20, "prime_at_seconds": 2}
     positions = []
 
@@ -144,7 +144,10 @@ def test_the_song_goes_on_where_the_parent_ended(
         def runner(self, level: int, lanes: int):  # type: ignore[no-untyped-def]
             runner = super().runner(level, lanes)
             real = runner.begin
-            runner.begin = lambda window: (positions.append((level, window.offsets[0])), real(window))[1]  # type: ignore[method-assign]
+            runner.begin = lambda window, stopped: (  # type: ignore[method-assign]
+                positions.append((level, window.offsets[0])),
+                real(window, stopped),
+            )[1]
             return runner
 
     make(Told(backend.model), from_take(first, Mode.CONTINUE, parent, song=at), tmp_path)
@@ -334,8 +337,8 @@ def test_the_version_that_what_follows_fits_best_is_kept(
 ) -> None:
     """The likelihood of the 20 fixed tokens behind the span, by the full forward and one window of 64 tokens."""
     prior, start, stop = backend.model.priors[2], INSIDE[1] + 20 - 64, INSIDE[1] + 20
-    total = 20 * 44_100  # the longest song the model knows; the riff's end lies at its last sample
-    labels = make_labels(first.style, total, total - 1 + start * 128, backend.config.vocabulary(2))
+    total = 20 * 44_100  # the longest song the model knows; what goes on is held in its middle
+    labels = make_labels(first.style, total, total // 2 + start * 128, backend.config.vocabulary(2))
     versions, scores = [], []
     for seed in (77, derived_seed(77, "infill", 1), derived_seed(77, "infill", 2)):
         span = Span(start_frame=2_000, stop_frame=4_500, candidates=1)

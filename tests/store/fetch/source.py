@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import socket
 import subprocess
 from pathlib import Path
 
@@ -35,9 +34,3 @@ def same(source: Path, here: Path) -> bool:
 
 def leftovers(here: Path) -> list[str]:
     return sorted(path.name for path in here.rglob("*") if path.suffix in (".part", ".tag"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

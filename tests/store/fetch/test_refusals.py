@@ -22,7 +22,8 @@ from engine.errors import (
     SegueError,
 )
 from engine.store.fetch import fetch_model, inside, read_list
-from tests.store.fetch.source import FILES, free_port, sums
+from tests.ports import free_port
+from tests.store.fetch.source import FILES, sums
 from tests.store.fetch.web import Manners, serving
 
 

@@ -23,7 +23,8 @@ from engine.errors import (
 )
 from engine.store.fetch import fetch_model, parse_list
 from engine.store.fetch_cli import fetch
-from tests.store.fetch.source import FILES, free_port, leftovers, same, sums, weights
+from tests.ports import free_port
+from tests.store.fetch.source import FILES, leftovers, same, sums, weights
 from tests.store.fetch.web import Manners, serving
 
 ROOT = Path(__file__).resolve().parents[3]
