@@ -61,7 +61,9 @@ class Bitwig:
                 await self._insert(transport, ear, path, track, slot)
             finally:
                 transport.close()
-                await ear.closed.wait()  # the port is free again only then, for the next take or another program
+                await (
+                    ear.closed.wait()
+                )  # the port is free again only then, for the next take or another program
 
     async def _insert(
         self, transport: asyncio.DatagramTransport, ear: _Ear, path: str, track: int, slot: int

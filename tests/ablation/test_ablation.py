@@ -126,6 +126,7 @@ def test_all_cells_are_run_once_and_told_beside_the_paper(tones: Path, tmp_path:
     assert "was trained with other arguments (steps was 2, now 3)" in other.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_stopped_cell_goes_on(tones: Path, tmp_path: Path) -> None:
     asked = words(tones, tmp_path, "--steps", 60, "--only", "loss")

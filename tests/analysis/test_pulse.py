@@ -52,6 +52,7 @@ def test_nothing_is_told_of_silence_or_of_too_little() -> None:
     assert estimate_pulse(bars(120.0, 1, 0.0), RATE) is None
 
 
+@pytest.mark.slow
 def test_most_songs_of_the_corpus_are_heard_as_they_are_written(tmp_path: Path) -> None:
     """The score says tempo and bars; a third at most is heard otherwise (half time, a bar that begins elsewhere)."""
     make_corpus(tmp_path, 8, 31, jobs=1)

@@ -170,7 +170,13 @@ WHOLE_ROWS_OF_LYRICS = FORMS["joint lyrics"] | {"n_ctx": 40, "blocks": 6, "lyric
 ALIKE = FORMS | {"joint lyrics in whole rows": WHOLE_ROWS_OF_LYRICS}
 
 
-@pytest.mark.parametrize("form", ALIKE.values(), ids=ALIKE.keys())
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, id=name, marks=[] if name in ("pulse", "joint lyrics") else [pytest.mark.slow])
+        for name, form in ALIKE.items()
+    ],
+)
 def test_every_kind_of_cache_is_copied_to_lanes_that_start_alike(
     form: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_the_log_is_in_the_users_state_folder(
     assert default_log() == tmp_path / "named.jsonl"
 
 
+@pytest.mark.slow
 def test_long_figures_instead_of_the_usual_ones(model: str) -> None:
     chosen = ["--flat", "--takes", "2", "--level", "2"]
     result = run("--model", model, *QUICK, *chosen, "--no-log", "--json")
@@ -129,6 +130,7 @@ segue(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_graphs_are_benched_where_torch_is_not_installed(tmp_path: Path) -> None:
     """A real process without torch, on the starter that is shipped with its graphs."""
     open_backend("starter", "onnx")  # fails here if it is not so
@@ -147,6 +149,7 @@ def test_graphs_are_benched_where_torch_is_not_installed(tmp_path: Path) -> None
     assert (SHIPPED / "starter" / "onnx.json").is_file()
 
 
+@pytest.mark.slow
 def test_random_weights_in_the_starters_shapes() -> None:
     shapes = ["--shapes", "starter", "--random", "--layers", "1"]
     result = run(*shapes, *QUICK, "--lanes", "1", "--fidelity", "draft", "--no-log", "--json")

@@ -176,8 +176,8 @@ def test_once_makes_plays_and_files_a_take(tiny: Path, plucks: Path, tmp_path: P
     seconds = {int(level): float(s) for s, level in re.findall(r"([\d.]+) s of level (\d)", told[1])}
     assert sum(seconds.values()) == pytest.approx(4.0, abs=0.15)  # each is rounded to a tenth
     end = int(np.flatnonzero(heard)[-1]) - int(np.flatnonzero(samples)[-1]) + samples.size
-    last = min(22_050, round(44_100 * max(0.0, seconds.get(0, 0.0) - 0.1)))  # the draft was heard before it
-    assert np.array_equal(heard[end - last : end], samples[samples.size - last :])
+    same = heard[end - samples.size : end] == samples  # where the draft was not heard in its place
+    assert np.count_nonzero(same) >= 44_100 * max(0.0, seconds.get(0, 0.0) - 0.1)
 
 
 def test_once_fails_with_the_sentence_of_the_engine(tiny: Path, tmp_path: Path):
@@ -191,7 +191,7 @@ def test_once_fails_with_the_sentence_of_the_engine(tiny: Path, tmp_path: Path):
     ].startswith("segue: ")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_everything_and_the_bridge_has_no_torch(
     tiny: Path, tmp_path: Path, number: signal.Signals
 ):
@@ -265,6 +265,7 @@ def test_serve_refuses_a_taken_port_and_an_absent_device(tiny: Path, tmp_path: P
 # -- the engine is killed ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_take_of_a_killed_engine_equals_an_undisturbed_one(
     start_session: StartSession, tiny: Path, plucks: Path, tmp_path: Path
 ):

@@ -127,6 +127,7 @@ def test_a_hung_engine_is_killed_and_replaced(start_session: StartSession, riff:
     client.wait("/segue/job", "J1", "done", timeout=20)
 
 
+@pytest.mark.slow
 def test_the_engine_dies_between_two_takes(start_session: StartSession, riff: Path):
     running, client = started(start_session, riff, speed=1.0)
     client.send("/segue/param/takes", SIDE_BY_SIDE + 2)

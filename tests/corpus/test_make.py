@@ -46,6 +46,7 @@ def test_jobs_do_not_change_a_byte_and_a_corpus_can_grow(small_corpus: Path, tmp
     assert digests(tmp_path / "two", 3) == digests(small_corpus, 3)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_whole_songs_and_the_next_one_completes_them(
     small_corpus: Path, tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def test_report_files_tables_and_pictures(model: str, loops: str, tmp_path: Path
         assert words in result.output
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures_and_another_gives_others(
     model: str, loops: str, tmp_path: Path
 ) -> None:

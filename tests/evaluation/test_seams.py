@@ -39,6 +39,7 @@ def song(seconds: float) -> Song:
     return Song("noise", "ada", ("dub",), samples)
 
 
+@pytest.mark.slow
 def test_every_way_is_held_against_the_sequential_one(backend: TorchBackend) -> None:
     ways = (Way("sequential"), Way("alone", 1), Way("cut", 1, 0.25, False), Way("faded", 1, 0.25))
     rows, shown = compare_ways(backend, [song(1.0)], 0, prime_seconds=0.2, seconds=0.6, lanes=4, ways=ways)

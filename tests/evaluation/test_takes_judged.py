@@ -70,6 +70,7 @@ def figures(report: EvalReport) -> dict:
     return report.model_dump(exclude={"provenance"})
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(model: str, few: str, tmp_path: Path) -> None:
     arguments = [model, "--on", few, "--split", "all", "--primes", "3", "--no-style", "--backend", "torch"]
     whole = run(*arguments, "--out", str(tmp_path / "whole"))

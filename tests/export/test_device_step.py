@@ -98,7 +98,11 @@ def compare(ours: DeviceRunner, theirs: OnnxRunner, prior: Prior, lanes: int) ->
 
 
 @pytest.mark.parametrize(
-    ("form", "lanes"), list(zip(FORMS.values(), (2, 3, 1, 4, 2), strict=True)), ids=FORMS.keys()
+    ("form", "lanes"),
+    [
+        pytest.param(form, lanes, id=name, marks=[pytest.mark.slow] if "lyric" in name else [])
+        for (name, form), lanes in zip(FORMS.items(), (2, 3, 1, 4, 2), strict=True)
+    ],
 )
 def test_every_position_of_every_kind_equals_the_processors_graphs(
     form: dict[str, Any], lanes: int, tmp_path: Path
@@ -237,6 +241,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_model(folder)
 
 
+@pytest.mark.slow
 def test_an_export_writes_and_checks_the_graphs_for_cards(exported: Path) -> None:
     named = json.loads((exported / GRAPHS_FILE).read_text())["graphs"]
     assert {"device_step_0.onnx", "device_step_1.onnx", "device_step_2.onnx"} <= named.keys()

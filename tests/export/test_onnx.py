@@ -119,6 +119,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_compares_with_torch_and_says_so(exported: Path) -> None:
     printed = json.loads((exported / "printed.json").read_text())
     rows = printed["levels"]

@@ -118,7 +118,10 @@ def test_codes_of_windows_that_were_cut_short_are_kept(
             np.testing.assert_array_equal(lead, whole.leads()[level][start])
 
 
-@pytest.mark.parametrize(("level", "windows"), [(2, 1), (1, 2), (0, 1), (0, 4)])
+@pytest.mark.parametrize(
+    ("level", "windows"),
+    [(2, 1), *(pytest.param(*more, marks=pytest.mark.slow) for more in ((1, 2), (0, 1))), (0, 4)],
+)
 @pytest.mark.parametrize("fidelity", EVERY)
 def test_it_is_continued_from_inside_what_it_holds_at_every_fidelity(
     backend: TorchBackend,
@@ -194,6 +197,7 @@ def test_more_than_it_holds_is_refused(backend: TorchBackend, request_: Request,
     )
 
 
+@pytest.mark.slow
 def test_a_child_of_a_partial_take_that_was_cut_short_itself_goes_on(
     backend: TorchBackend, request_: Request, tmp_path: Path
 ) -> None:

@@ -325,7 +325,7 @@ def test_a_complete_take_that_is_resumed_is_announced_again(
     assert isinstance(failed, JobFailed) and "was made by another request" in failed.message
 
 
-@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("busy", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_it_ends_within_a_second_of_the_bridge(tiny_model: Path, riff: Path, tmp_path: Path, busy: bool):
     with engine() as started:
         started.load(str(tiny_model))

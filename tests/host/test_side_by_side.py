@@ -153,6 +153,7 @@ def test_takes_that_got_unequally_far_are_gone_on_with(
     assert all(sorted(plan) == sorted(plans[-1]) for plan in plans)  # no window is filed twice
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_three_takes_are_gone_on_with(
     backend: TorchBackend, tiny_model: Path, riff: Path, tmp_path: Path
 ) -> None:
@@ -177,7 +178,7 @@ def test_killed_in_the_middle_three_takes_are_gone_on_with(
     assert all(Take.load(take.folder).info.timings.runs == 2 for take in done)
 
 
-@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("keep", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_cancel_is_for_all_takes_of_the_job(
     tiny_model: Path, riff: Path, tmp_path: Path, keep: bool
 ) -> None:

@@ -107,6 +107,7 @@ def place_of(probe: npt.NDArray[np.float32], heard: npt.NDArray[np.float32]) -> 
     return int(places[0]) if len(places) else None
 
 
+@pytest.mark.slow
 def test_without_a_device_it_plays_into_a_file_and_says_so(
     segue: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

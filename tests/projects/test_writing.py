@@ -168,6 +168,7 @@ print("whole")
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step_leaves_nothing_half_done(tmp_path: Path, takes: list[Take]):
     folders = [str(take.folder) for take in takes[:1]]
     steps = 0

@@ -118,6 +118,7 @@ def test_the_same_tree_again_makes_nothing_new(model: Path, riff: Path, tmp_path
     )
 
 
+@pytest.mark.slow
 def test_a_killed_tree_is_the_tree_that_was_not_killed(model: Path, riff: Path, tmp_path: Path) -> None:
     whole = grow(model, riff, tmp_path / "whole")
     root = tmp_path / "killed"

@@ -53,7 +53,10 @@ def test_the_draft_is_heard_first_and_finer_levels_follow(model: Model, prime: N
     assert order[0] == 2 and order.index(1) < order.index(0)
 
 
-@pytest.mark.parametrize(("lanes", "groups"), [(1, 1), (3, 2), (16, 1), (8, 3)])
+@pytest.mark.parametrize(
+    ("lanes", "groups"),
+    [(1, 1), pytest.param(3, 2, marks=pytest.mark.slow), pytest.param(16, 1, marks=pytest.mark.slow), (8, 3)],
+)
 def test_takes_beside_each_other_are_what_each_is_alone(
     model: Model, prime: NDArray[np.float32], lanes: int, groups: int
 ) -> None:
@@ -67,7 +70,7 @@ def test_takes_beside_each_other_are_what_each_is_alone(
         np.testing.assert_allclose(own[0], audio, atol=1e-6)
 
 
-@pytest.mark.parametrize("overlap", [0.0, 0.25])
+@pytest.mark.parametrize("overlap", [pytest.param(0.0, marks=pytest.mark.slow), 0.25])
 def test_strands_give_the_same_take_in_any_lanes_and_after_a_resume(
     model: Model, prime: NDArray[np.float32], overlap: float
 ) -> None:

@@ -42,6 +42,7 @@ def continued(tiny: Path, riff: Path, out: Path, *more: object) -> list[Take]:
     return [Take.load(Path(take["path"]).parent) for take in json.loads(result.stdout)["takes"]]
 
 
+@pytest.mark.slow
 def test_takes_of_a_killed_engine_are_all_gone_on_with(
     start_session: StartSession, tiny: Path, plucks: Path, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_job_that_goes_on_from_what_was_kept_can_be_kept_itself(
     assert record(told).info.head.request.mode is Mode.CONTINUE
 
 
+@pytest.mark.slow
 def test_a_child_of_a_killed_engine_is_gone_on_with(
     start_session: StartSession, tiny: Path, plucks: Path
 ) -> None:

@@ -66,6 +66,7 @@ def sung_windows(seed: int, lanes: int = 16) -> tuple[torch.Tensor, torch.Tensor
     return (letters + 27).expand(-1, 16), codes
 
 
+@pytest.mark.slow
 def test_then_it_learns_to_listen() -> None:
     """200 steps; fewer bits with the right lyrics than with another window's, which a deaf prior cannot do."""
     made = give_lyrics(trained(init_scale=2.0, n_ctx=16, blocks=4), LYRICS, 6)

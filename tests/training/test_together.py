@@ -76,6 +76,7 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path) -> None:
     assert [row["step"] for row in rows if "lr" in row] == [4, 8]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_killed_process_ends_the_others_and_the_run_goes_on_later(tmp_path: Path) -> None:
     process = torchrun("line", tmp_path)

@@ -36,6 +36,7 @@ def loops(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_from_a_folder_of_loops_to_a_model_folder(loops: Path, tmp_path: Path) -> None:
     run = tmp_path / "codec"
