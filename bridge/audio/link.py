@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -24,6 +23,7 @@ from bridge.audio.protocol import (
     Report,
     encode,
 )
+from bridge.supervision import child
 from engine.errors import BadFormat, Busy, DiskFull, NoDevice, NoFile, NotReady, OutOfRange, SegueError
 
 _READY_SECONDS = 30.0
@@ -36,7 +36,7 @@ class Link:
     """A running audio process. Its end, and reports that answer nothing, come on the event loop that made the link."""
 
     def __init__(self, on_report: Callable[[Link, Report], None], on_end: Callable[[Link], None]) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = child.CONTEXT
         self.heart = Heartbeat(context)
         self._on_report, self._on_end = on_report, on_end
         self._loop = asyncio.get_running_loop()

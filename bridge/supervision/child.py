@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
+
+CONTEXT = multiprocessing.get_context("spawn")  # a fork would take threads and sockets of the bridge along
 
 
 def run(target: str, connection: Connection, options: dict[str, Any]) -> None:

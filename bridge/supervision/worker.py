@@ -47,7 +47,7 @@ class Worker:
         await asyncio.to_thread(self._spawn, target, options)
 
     def _spawn(self, target: str, options: dict[str, Any]) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = child.CONTEXT
         ours, theirs = context.Pipe(duplex=True)
         process = context.Process(
             target=child.run, args=(target, theirs, options), name=self._name, daemon=True

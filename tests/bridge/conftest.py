@@ -12,9 +12,11 @@ import soundfile as sf
 
 from bridge.session.core import Session, SessionSetup
 from bridge.session.sound import SoundSetup
+from bridge.supervision import child
 from bridge.supervision.engine_client import EngineSetup, Patience
 from engine.host.mock import DEFAULT_MODEL, TARGET, MockModels
 from tests.bridge.client import OscClient
+from tests.processes import forking
 
 MOCK = TARGET
 
@@ -65,12 +67,13 @@ StartSession = Callable[..., RunningSession]
 
 
 @pytest.fixture
-def start_session(tmp_path: Path) -> Iterator[StartSession]:
+def start_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartSession]:
     """Starts sessions on free ports with the mock engine; keyword arguments go to the engine, or to the setup.
 
     Unless told otherwise it gives no previews, so that what is heard is the take.
     """
     running: list[RunningSession] = []
+    monkeypatch.setattr(child, "CONTEXT", forking())
 
     def start(
         *,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
@@ -24,6 +23,7 @@ from engine.host.protocol import (
     encode,
 )
 from engine.request import Frozen
+from tests.processes import forking
 
 R = TypeVar("R", bound=Frozen)
 PATIENCE_SECONDS = 60.0
@@ -33,7 +33,7 @@ class Engine:
     """Sends commands, keeps every report but heartbeats in ``reports``."""
 
     def __init__(self, target: Callable[..., None] = main, options: dict[str, Any] | None = None) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = forking()
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=target, args=(theirs, options or {"threads": 1}), daemon=True)
         self.process.start()
