@@ -146,12 +146,16 @@ class LevelSampling(Frozen):
 
 
 class Sampling(Frozen):
-    """Sampling of the three levels: ``bottom`` is level 0, ``top`` level 2."""
+    """Sampling of the three levels: ``bottom`` is level 0, ``top`` level 2.
+
+    ``prime_seconds``: of the prime the model is given at most so much; None: all that the first window has room for.
+    """
 
     # Side by side: no worse to the ear where windows meet, and several times as fast (`segue seams`).
     bottom: LevelSampling = LevelSampling(strand=1)
     middle: LevelSampling = LevelSampling()
     top: LevelSampling = LevelSampling(hop_fraction=0.25)  # more context where the music is decided
+    prime_seconds: Annotated[float, Field(gt=0.0, le=MAX_SECONDS)] | None = None
 
     @model_validator(mode="after")
     def _one_strand(self) -> Sampling:

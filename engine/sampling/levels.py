@@ -80,12 +80,14 @@ class LevelState:
 
     @property
     def steps_done(self) -> int:
-        """Tokens of one take that are sampled, those of resumed windows included."""
-        left = sum(self.windows[index].tokens for index in self.waiting)
-        if self.group is not None:
-            left += sum(
-                window.tokens - max(0, self.group.done - window.overlap) for window in self.group.windows
-            )
+        """Tokens of one take that are sampled, those of resumed windows included.
+
+        Any thread may ask while another one samples, so the group is looked at once.
+        """
+        left = sum(self.windows[index].tokens for index in tuple(self.waiting))
+        group = self.group
+        if group is not None:
+            left += sum(window.tokens - max(0, group.done - window.overlap) for window in group.windows)
         return sum(window.tokens for window in self.windows) - left
 
     def has(self, start: int, stop: int) -> bool:

@@ -255,6 +255,10 @@ def span_tokens(seam: int, start_frame: int, stop_frame: int, frames: int, hop: 
 
 
 def prime_context(config: ModelConfig, sampling: Sampling) -> int:
-    """Most top-level tokens of prime that are of use: beyond it the first sampled window would not see them."""
+    """Most top-level tokens of prime that are of use: beyond it the first sampled window would not see them, or shall
+    not (``sampling.prime_seconds``)."""
     prior = config.priors[config.top]
-    return prior.n_ctx - hop_tokens(prior.n_ctx, sampling.level(config.top).hop_fraction, None)
+    room = prior.n_ctx - hop_tokens(prior.n_ctx, sampling.level(config.top).hop_fraction, None)
+    if sampling.prime_seconds is None:
+        return room
+    return min(room, max(1, round(sampling.prime_seconds * config.rate / config.hops[config.top])))

@@ -32,8 +32,13 @@ PATIENCE_SECONDS = 60.0
 class Engine:
     """Sends commands, keeps every report but heartbeats in ``reports``."""
 
-    def __init__(self, target: Callable[..., None] = main, options: dict[str, Any] | None = None) -> None:
-        context = forking()
+    def __init__(
+        self,
+        target: Callable[..., None] = main,
+        options: dict[str, Any] | None = None,
+        context: Any = None,
+    ) -> None:
+        context = context or forking()
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=target, args=(theirs, options or {"threads": 1}), daemon=True)
         self.process.start()
@@ -88,9 +93,11 @@ class Engine:
 
 
 @contextmanager
-def engine(target: Callable[..., None] = main, options: dict[str, Any] | None = None) -> Iterator[Engine]:
+def engine(
+    target: Callable[..., None] = main, options: dict[str, Any] | None = None, context: Any = None
+) -> Iterator[Engine]:
     """A process for one test, gone at its end."""
-    started = Engine(target, options)
+    started = Engine(target, options, context)
     try:
         yield started
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
 import time
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ def onsets(samples: np.ndarray) -> np.ndarray:
 
 def test_it_is_ready_within_two_seconds_and_loads_no_runtime(plucks: Path, tmp_path: Path) -> None:
     began = time.monotonic()
-    with engine(main, {"speed": 50.0}) as started:
+    with engine(main, {"speed": 50.0}, multiprocessing.get_context("spawn")) as started:
         ready = started.load("mock")
         assert time.monotonic() - began < 6.0  # (two on an idle machine)
         assert (ready.model, ready.rate, ready.lyrics) == ("mock", RATE, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from engine.errors import OutOfRange
 from engine.prior.conditioning import UpperConditioner
 from engine.prior.config import UpperConfig
 from engine.request import LevelSampling, Sampling
-from engine.sampling.levels import restore
+from engine.sampling.levels import Group, restore
 from engine.sampling.plan import (
     hop_tokens,
     level_windows,
@@ -134,6 +135,8 @@ def test_prime_context_leaves_room_for_one_hop() -> None:
     config = starter_config()
     assert prime_context(config, Sampling()) == 1536  # 2048-token window, hop a quarter of it
     assert prime_context(config, Sampling(top=LevelSampling(hop_fraction=0.5))) == 1024
+    assert prime_context(config, Sampling(prime_seconds=1.0)) == 345  # 44,100 / 128
+    assert prime_context(config, Sampling(prime_seconds=60)) == 1536
 
 
 @pytest.mark.parametrize(("known", "total"), [(0, 512), (40, 512), (48, 52), (300, 1001 * 4), (64, 200)])
@@ -199,3 +202,27 @@ def test_what_is_filled_is_never_more_than_what_is_settled() -> None:
         stop.set()
         sys.setswitchinterval(before)
     assert wrong == [] and state.filled == 200_000
+
+
+def test_steps_are_counted_while_another_thread_ends_the_window() -> None:
+    windows = level_windows(2, 0, 64, 64, 32, None)
+    state = restore(64, windows, [(np.zeros(0, np.int64), None)])
+    state.waiting.clear()
+
+    class Ending:
+        """A group that is done with as soon as somebody has begun to look at it."""
+
+        windows = state.windows
+
+        @property
+        def done(self) -> int:
+            state.group = None
+            return 40
+
+        def __bool__(self) -> bool:
+            state.group = None
+            return True
+
+    state.group = cast(Group, Ending())
+    assert state.steps_done == 40
+    assert state.steps_done == 64
