@@ -11,7 +11,9 @@ from engine.events import Event
 from engine.host.telling import JobEvent, ProgressTeller
 from engine.take import Take, TakeWriter, discard
 
-_WAITING = 32  # events that may wait for a slow disk before sampling waits with them
+_WAITING = (
+    512  # events that may wait for a slow disk, or for what is filed first, before sampling waits with them
+)
 
 Item = tuple[int, Event, float]
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +21,7 @@ from engine.events import AudioChunk, Event, Preview, PrimeEncoded
 from engine.host.feeder import RingFeeder
 from engine.host.filing import Filing
 from engine.host.known import Codes, KnownPrime
-from engine.host.openings import opening
+from engine.host.openings import Opening, opening, unheard_start
 from engine.host.telling import JobEvent, TakeFinished, TakeProgress, TakeStarted, tell_nobody
 from engine.request import MAX_SEED, Mode, Request
 from engine.take import Take, TakeHead, TakeWriter
@@ -202,7 +201,7 @@ class _Job:
     place: Path | None
     previews: bool = False  # of the first take of the batch that is being made
     warm: WarmStart | None = None  # of that batch
-    together: int = 1  # takes of it that are sampled in the lanes of the first one
+    opened: Future[Opening] | None = None  # what is decoded while sampling has begun
 
     def made_before(self, take: Take, ring: RingFeeder | None) -> Iterator[Take]:
         """A take that needs nothing but to be heard."""
@@ -215,7 +214,6 @@ class _Job:
         self, indices: range, places: Mapping[int, Path], ring: RingFeeder | None, started: float
     ) -> Iterator[Take]:
         """Makes, or goes on with, takes side by side; yields each as it is completed."""
-        self.together = first_group(self.model, len(indices))
         resumed: dict[int, TakeWriter] = {}
         filing: Filing | None = None
         try:
@@ -288,11 +286,10 @@ class _Job:
         self, indices: range, resumed: Mapping[int, TakeWriter]
     ) -> Generator[tuple[int, Event], None, None]:
         """(number in the batch, event) of all its takes."""
-        known = self._prime()
-        heard = known.waveform.mono_samples()
+        heard, start = self._begin()
         if self.sampler is not None:
             for number, index in enumerate(indices):
-                begin = {} if known.start is None else {"start": known.start}
+                begin = {} if start is None else {"start": start}
                 own = self.sampler(
                     self.model,
                     _of_take(self.request, index),
@@ -318,7 +315,7 @@ class _Job:
             self.request,
             [self.request.seed + index for index in indices],
             heard,
-            known.start,
+            start,
             [self._done(resumed.get(number)) or {} for number in range(len(indices))],
             making if self.lanes is None else replace(making, lanes=self.lanes),
             self.should_stop,
@@ -328,6 +325,8 @@ class _Job:
         """What sampling of a take begins with: what its folder holds, else the prime's codes where they are known."""
         if writer is not None and writer.done is not None:
             return writer.done
+        if self.request.mode is not Mode.PRIMED:
+            return None
         return self._prime().codes_for(self.model.config, self.request) or None
 
     def _prime(self) -> KnownPrime:
@@ -336,24 +335,23 @@ class _Job:
             if self.request.prime is not None:
                 self.known = KnownPrime(read_prime(self.request.prime, config.rate))
             else:
-                self.known = self._opened()
+                found = opening(self.model, self.request) if self.opened is None else self.opened.result()
+                self.known = KnownPrime(found.heard, start=found.start, left_out=found.left_out)
         return self.known
 
-    def _opened(self) -> KnownPrime:
-        """What takes that go on from others start from; the first window is begun while audio is decoded."""
-        from engine.sampling import warm_start
+    def _begin(self) -> tuple[NDArray[np.float32], Start | None]:
+        """What sampling starts from: the prime, and the codes where others than its own are gone on from.
 
-        nothing = np.zeros(0, np.float32)
-        begun: list[Future[WarmStart | None]] = []
-        with ThreadPoolExecutor(1, "segue-early") as beside:
-
-            def begin(start: Start) -> None:
-                work = partial(
-                    warm_start, self.model, self.request, nothing, takes=self.together, start=start
-                )
-                begun.append(beside.submit(work))
-
-            found = opening(self.model, self.request, begin if self.sampler is None else None)
-        if begun:
-            self.warm = begun[0].result()
-        return KnownPrime(found.heard, start=found.start, left_out=found.left_out)
+        Audio that a parent holds in codes only is decoded meanwhile: nobody waits for it but the files, and levels
+        that have to encode it.
+        """
+        if self.known is None and self.opened is None and self.sampler is None:
+            start = unheard_start(self.model, self.request)
+            if start is not None:
+                beside = ThreadPoolExecutor(1, "segue-opening")
+                opened = self.opened = beside.submit(opening, self.model, self.request)
+                beside.shutdown(wait=False)
+                audio = (lambda: opened.result().start.audio) if start.fresh else start.audio
+                return np.zeros(0, np.float32), replace(start, audio=audio)
+        known = self._prime()
+        return known.waveform.mono_samples(), known.start

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,18 +30,51 @@ class Opening:
     left_out: int = 0
 
 
-def opening(backend: Backend, request: Request, early: Callable[[Start], object] | None = None) -> Opening:
+def opening(backend: Backend, request: Request) -> Opening:
     """What a take of any mode but primed starts from.
 
-    ``early``: called with the codes that a continuation starts from, its audio not there yet, where that still has to
-    be decoded: the first window can be begun meanwhile. Raises NoFile for a parent that is not there, BadFormat for
-    one of another model, without the codes that are needed or unfinished, OutOfRange for one that is too short.
+    Raises NoFile for a parent that is not there, BadFormat for one of another model, without the codes that are needed
+    or unfinished, OutOfRange for one that is too short.
     """
     from engine.sampling import Start, decode
 
     config = backend.config
     if request.mode is Mode.ANCESTRAL:
         return Opening(Waveform.of_mono(np.zeros(0, np.float32), config.rate), Start())
+    parents = _parents(backend, request)
+
+    def hear(codes: Codes, level: int, first: int, frames: int, leads: dict[int, Codes]) -> Samples:
+        return decode(backend, codes, level, first, frames, leads)
+
+    found = ancestor(parents, _kept(request), config.hops, hear)
+    if request.mode is Mode.CONTINUE:
+        return _continued(config, request, found)
+    return _same_again(config, request, found)
+
+
+def unheard_start(backend: Backend, request: Request) -> Start | None:
+    """What a continuation starts from of whose parents something is held in codes only: all but the audio, which
+    takes a while to decode and which sampling hardly needs.
+
+    None where everything is there as audio, and where the pulse has yet to be heard in it. Raises as :func:`opening`.
+    """
+    from engine.sampling.pulse import is_pulse_known
+
+    if request.mode is not Mode.CONTINUE:
+        return None
+    parents, kept = _parents(backend, request), _kept(request)
+    if not any(f is not None and f > take.info.frames for take, f in zip(parents, kept, strict=True)):
+        return None
+    config = backend.config
+    start = _continued(config, request, ancestor(parents, kept, config.hops, _silence)).start
+    return start if is_pulse_known(config, request, start.pulse) else None
+
+
+def _kept(request: Request) -> list[int | None]:
+    return [reference.frames for reference in request.parents]
+
+
+def _parents(backend: Backend, request: Request) -> list[Take]:
     parents = [Take.load(reference.folder) for reference in request.parents]
     for parent in parents:
         if parent.info.head.model_hash != backend.hash:
@@ -50,24 +82,7 @@ def opening(backend: Backend, request: Request, early: Callable[[Start], object]
                 f"the take '{parent.folder}' was made with another model; load the model "
                 f"'{parent.info.head.request.model}' it was made with"
             )
-
-    def hear(codes: Codes, level: int, first: int, frames: int, leads: dict[int, Codes]) -> Samples:
-        return decode(backend, codes, level, first, frames, leads)
-
-    kept = [reference.frames for reference in request.parents]
-    if early is not None and request.mode is Mode.CONTINUE and _is_unheard(parents, kept):
-        early(_continued(config, request, ancestor(parents, kept, config.hops, _silence)).start)
-    found = ancestor(parents, kept, config.hops, hear)
-    if request.mode is Mode.CONTINUE:
-        return _continued(config, request, found)
-    return _same_again(config, request, found)
-
-
-def _is_unheard(parents: Sequence[Take], kept: Sequence[int | None]) -> bool:
-    """Whether some of what is kept of a parent is there in codes only."""
-    return any(
-        frames is not None and frames > take.info.frames for take, frames in zip(parents, kept, strict=True)
-    )
+    return parents
 
 
 def _silence(codes: Codes, level: int, first: int, frames: int, leads: dict[int, Codes]) -> Samples:

@@ -59,7 +59,7 @@ def song_pulse(
     rate = config.rate
     stated = _stated(request, before)
     bpm = (stated.bpm if stated else None) or request.bpm
-    known = stated is not None and bpm is not None and None not in (stated.downbeat_frame, stated.key)
+    known = is_pulse_known(config, request, before)
     heard = _heard(prime, rate, bpm) if prime.size and not known else None
     key = UNKNOWN
     if stated is not None and stated.key is not None:
@@ -75,6 +75,16 @@ def song_pulse(
     elif heard is not None:
         downbeat = seam - prime.size + heard.downbeat * rate
     return pulse_at(pace, rate, downbeat, key)
+
+
+def is_pulse_known(config: ModelConfig, request: Request, before: Pulse | None) -> bool:
+    """Whether :func:`song_pulse` has no need to listen to the prime."""
+    if config.priors[config.top].pulse is None:
+        return True
+    stated = _stated(request, before)
+    if stated is None or None in (stated.downbeat_frame, stated.key):
+        return False
+    return (stated.bpm or request.bpm) is not None
 
 
 def _stated(request: Request, before: Pulse | None) -> Pulse | None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.backends.protocol import Backend, Codes, WindowInput
 from engine.events import KeptCodes, LeadCodes, PrimeEncoded, WindowDone
@@ -19,6 +18,7 @@ from engine.request import Sampling, Style
 from engine.sampling.levels import Group, LevelState, restore
 from engine.sampling.noise import uniforms
 from engine.sampling.plan import Plan, Window
+from engine.sampling.start import Audio
 from engine.sampling.warm import WarmStart
 
 QUANTUM = (
@@ -54,11 +54,11 @@ class TakeInput:
 class PrimeAudio:
     """The prime's samples float32 [frames], a whole number of tokens; each level is encoded once, by who comes first.
 
-    ``seconds``: time that encoding took so far.
+    ``samples`` may be a function that waits for them. ``seconds``: time that encoding took so far.
     """
 
-    def __init__(self, samples: NDArray[np.float32] | None = None) -> None:
-        self.samples = np.zeros(0, np.float32) if samples is None else samples
+    def __init__(self, samples: Audio | None = None) -> None:
+        self._samples = np.zeros(0, np.float32) if samples is None else samples
         self.seconds = 0.0
         self._codes: dict[int, Codes] = {}
         self._locks: dict[int, threading.Lock] = defaultdict(threading.Lock)
@@ -67,8 +67,9 @@ class PrimeAudio:
         """Its codes of one level, int64 [tokens]."""
         with self._locks[level]:
             if level not in self._codes:
+                samples = self._samples() if callable(self._samples) else self._samples
                 started = time.perf_counter()
-                self._codes[level] = backend.encode(self.samples, (level,))[level]
+                self._codes[level] = backend.encode(samples, (level,))[level]
                 self.seconds += time.perf_counter() - started
             return self._codes[level]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,8 @@ from engine.request import Pulse, Request
 from engine.sampling.plan import prime_context
 from engine.store.config import ModelConfig
 
+Audio = NDArray[np.float32] | Callable[[], NDArray[np.float32]]
+
 
 @dataclass(frozen=True, eq=False)
 class Start:
@@ -23,7 +25,8 @@ class Start:
     too (upsample, infill). ``prime_tokens``: top-level tokens of the prime. ``seam``: samples from position 0 to
     the beginning of the continuation, at most ``prime_tokens`` hops and less than one hop short of it: a take
     may go on in the middle of a token. ``before``: samples of prime before position 0. ``audio``: float32, the
-    prime's samples from position 0 on, ``prime_tokens`` hops, for the levels that have to be encoded. ``leads``:
+    prime's samples from position 0 on, ``prime_tokens`` hops, for the levels that have to be encoded, or what waits
+    for them. ``leads``:
     codes beside those of ``codes``, by level and by the token they begin at, see :class:`engine.events.LeadCodes`.
     ``fresh``: levels of which the prime gives nothing that their windows should see. ``pulse``: what an earlier take
     kept, as the request would state it.
@@ -33,7 +36,7 @@ class Start:
     seam: int = 0
     before: int = 0
     codes: Mapping[int, Codes] = field(default_factory=dict)
-    audio: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    audio: Audio = field(default_factory=lambda: np.zeros(0, np.float32))
     leads: Mapping[int, Mapping[int, Codes]] = field(default_factory=dict)
     fresh: frozenset[int] = frozenset()
     pulse: Pulse | None = None

@@ -210,19 +210,17 @@ def warm_start(
     prime: NDArray[np.float32],
     *,
     takes: int = 1,
-    start: Start | None = None,
     done: Mapping[int, Codes] | None = None,
 ) -> WarmStart | None:
     """Begin the first window that ``takes`` takes of a request like this will sample, for :class:`Making`.
 
-    ``prime``, ``start`` and ``done`` as in :func:`continue_takes`; where the request then differs in what the window
+    ``prime`` and ``done`` as in :func:`continue_takes`; where the request then differs in what the window
     starts from (style, place in the song, pulse), the warm start is passed over. None for a take that begins with
     nothing. Raises what :func:`continue_takes` raises.
     """
-    if start is None:
-        if request.mode is not Mode.PRIMED:
-            return None
-        start = primed_start(backend.config, request, prime)
+    if request.mode is not Mode.PRIMED:
+        return None
+    start = primed_start(backend.config, request, prime)
     plan = plan_of(backend.config, request, start)
     top = backend.config.top
     only = replace(plan, lowest=top)

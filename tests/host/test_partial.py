@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from engine import sampling
-from engine.backends.torch_backend import TorchBackend
+from engine.backends.protocol import Codes
+from engine.backends.torch_backend import TorchBackend, TorchRunner
 from engine.errors import Cancelled, OutOfRange
+from engine.host import jobs, openings
 from engine.host.jobs import run_request
 from engine.host.telling import TakeStarted
 from engine.request import Fidelity, LevelSampling, Mode, PrimeRef, Request, Sampling, TakeRef
 from engine.sampling import decode
-from engine.sampling.warm import WarmStart
 from engine.take import Take, recover
 from engine.take.lineage import ancestor
 from tests.host.tiny import write_riff
@@ -147,31 +148,42 @@ def test_it_is_continued_from_inside_what_it_holds_at_every_fidelity(
         assert sorted(child.codes()) == list(range(fidelity.level, 3))
 
 
-def test_its_first_window_is_begun_while_its_end_is_decoded(
-    backend: TorchBackend, request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fidelity", EVERY)
+def test_it_is_heard_before_its_parents_end_is_decoded(
+    backend: TorchBackend,
+    request_: Request,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fidelity: Fidelity,
 ) -> None:
-    """Decoding waits until the window is begun, so the two are side by side; the window is then gone on with."""
+    """Decoding of the parent waits until the first window is sampled; the take is the same."""
     take = Stop(backend, 1, 2).partial(request_, tmp_path / "parent")
     assert take.info.held > take.info.frames
-    asked = child_of(take, take.info.held, Fidelity.DRAFT)
+    asked = child_of(take, take.info.held, fidelity)
     (alone,) = run_request(backend, asked, folder=tmp_path / "alone")
-    begun, windows = threading.Event(), []
-    early, piece = sampling.warm_start, TorchBackend.decode_piece
+    sampled, whole = threading.Event(), openings.opening
 
-    def warm(*given: object, **more: object) -> WarmStart | None:
-        windows.append(early(*given, **more))  # type: ignore[arg-type]
-        begun.set()
-        return windows[-1]
+    class Told(TorchBackend):
+        def runner(self, level: int, lanes: int) -> TorchRunner:
+            runner = super().runner(level, lanes)
+            own = runner.sample
 
-    def decode_piece(own: TorchBackend, *given: object) -> np.ndarray:
-        assert begun.wait(60)
-        return piece(own, *given)  # type: ignore[arg-type]
+            def sample(*given: Any) -> Codes:
+                codes = own(*given)
+                sampled.set()
+                return codes
 
-    monkeypatch.setattr(sampling, "warm_start", warm)
-    monkeypatch.setattr(TorchBackend, "decode_piece", decode_piece)
-    (child,) = run_request(backend, asked, folder=tmp_path / "early")
-    assert [window is not None and window.used for window in windows] == [True]
+            runner.sample = sample  # type: ignore[method-assign]
+            return runner
+
+    def late(*given: Any) -> openings.Opening:
+        assert sampled.wait(60)
+        return whole(*given)
+
+    monkeypatch.setattr(jobs, "opening", late)
+    (child,) = run_request(Told(backend.model), asked, folder=tmp_path / "early")
     np.testing.assert_array_equal(child.audio().mono_samples(), alone.audio().mono_samples())
+    np.testing.assert_array_equal(child.prime().mono_samples(), alone.prime().mono_samples())
 
 
 def test_what_was_heard_only_coarsely_is_filed_as_it_was_heard(
