@@ -25,7 +25,7 @@ from engine.request import Request
 
 FADE_MS = 50.0
 AGAIN_SECONDS = 0.06  # without another wish for so long, the last one is carried out
-LEAST_LEAD, MOST_LEAD = 0.12, 0.35  # seconds ahead of the listener
+LEAST_LEAD, MOST_LEAD = 0.12, 0.6  # seconds ahead of the listener
 # Of what sounded, the new style is given as much as carries the beat on: less to read in before the first sound, and
 # less of the old style that would drown the new one.
 PRIME_SECONDS = 1.5
@@ -131,8 +131,8 @@ class Restyling:
 
     def _place(self, voice: Voice, take: TakeEntry) -> tuple[Plan, int, Launch | None]:
         """When the new take begins, at which frame of the old one that is, and the place on the grid, if it is one."""
-        # (Too late is made good for by leaving out what was missed, too early by nothing.)
-        lead = min(MOST_LEAD, max(LEAST_LEAD, 0.7 * self._player.first_delay))
+        # (What is missed of a place too near is left out, which takes a slow machine longer than one a little too far.)
+        lead = min(MOST_LEAD, max(LEAST_LEAD, 1.1 * self._player.first_delay))
         launch = self._launching.next_place(lead)
         at_ns = time.monotonic_ns() + round(lead * 1e9) if launch is None else launch.at_ns
         place = voice.place_at(at_ns, self._player.stream)
