@@ -351,7 +351,11 @@ class _Job:
                 beside = ThreadPoolExecutor(1, "segue-opening")
                 opened = self.opened = beside.submit(opening, self.model, self.request)
                 beside.shutdown(wait=False)
-                audio = (lambda: opened.result().start.audio) if start.fresh else start.audio
-                return np.zeros(0, np.float32), replace(start, audio=audio)
+
+                def decoded() -> NDArray[np.float32]:
+                    audio = opened.result().start.audio
+                    return audio() if callable(audio) else audio
+
+                return np.zeros(0, np.float32), replace(start, audio=decoded if start.fresh else start.audio)
         known = self._prime()
         return known.waveform.mono_samples(), known.start

@@ -47,7 +47,9 @@ def test_a_flood_is_cut_counted_and_errors_come_through():
     for number in range(10_000):
         log.warning("line %d", number)
     log.error("this matters")
-    told = lines(kept, MOST_PER_SECOND + 1)
+    told, deadline = kept.lines, time.monotonic() + 10
+    while not any("this matters" in line for line in told) and time.monotonic() < deadline:
+        kept.more.wait(0.05)  # (a busy machine takes more than a second, and more lines come through)
     assert len(told) < 5 * MOST_PER_SECOND
     assert any("this matters (" in line and "lines before this were left out)" in line for line in told)
 
