@@ -25,7 +25,7 @@ from tests.osc.streams import TcpClient
 ASKED = [entry for entry in TABLE if entry.role is not Role.NOTICE]
 READ = [entry.address for entry in ASKED if entry.role in (Role.PROPERTY, Role.READOUT)]
 MOVING = {"/segue/transport/playing", "/segue/audio/xruns"}  # change by themselves
-UNANSWERED = {"/segue/sync/beat"}  # what is right there is not answered: it comes on every beat
+UNANSWERED = {"/segue/beat"}  # what is right there is not answered: it comes on every beat
 TALKATIVE = {"/segue/notify", "/segue/listen", "/segue/test"}  # would have us hear other things too
 HUGE = 100_000  # bytes
 OF_UDP = 60_000
