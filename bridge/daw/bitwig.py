@@ -61,9 +61,7 @@ class Bitwig:
                 await self._insert(transport, ear, path, track, slot)
             finally:
                 transport.close()
-                await (
-                    ear.closed.wait()
-                )  # the port is free again only then, for the next take or another program
+                await ear.closed.wait()  # only then the port is free for the next take
 
     async def _insert(
         self, transport: asyncio.DatagramTransport, ear: _Ear, path: str, track: int, slot: int

@@ -26,8 +26,8 @@ class Start:
     the beginning of the continuation, at most ``prime_tokens`` hops and less than one hop short of it: a take
     may go on in the middle of a token. ``before``: samples of prime before position 0. ``audio``: float32, the
     prime's samples from position 0 on, ``prime_tokens`` hops, for the levels that have to be encoded, or what waits
-    for them. ``leads``:
-    codes beside those of ``codes``, by level and by the token they begin at, see :class:`engine.events.LeadCodes`.
+    for them. ``leads``: codes beside those of ``codes``, by level and by the token they begin at, see
+    :class:`engine.events.LeadCodes`.
     ``fresh``: levels of which the prime gives nothing that their windows should see. ``pulse``: what an earlier take
     kept, as the request would state it.
     """
