@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.osc.endpoint import Peer
@@ -23,6 +23,19 @@ from engine.take.marks import Marks
 
 CURRENT = "/segue/take/current"
 MOST_TOLD = 500  # takes on disk that are told when a session begins, the newest ones
+
+
+@dataclass
+class _Marking:
+    """A change of marks that can be taken back and done again. ``before``: what the marks were, as the session knew
+    them and, once it is written, as they were on disk, where another process may have changed them since;
+    ``lines``: of the index, that tell of it and were not taken back."""
+
+    number: int
+    label: str
+    now: dict[str, object]
+    before: dict[str, object]
+    lines: list[str] = field(default_factory=list)
 
 
 class TakeBook:
@@ -221,14 +234,14 @@ class TakeBook:
         if new.name and new.name != old.name:
             self._check_name(entry, new.name)
         now, before = ({name: getattr(state, name) for name in marks} for state in (new, old))
-        number, lines = entry.number, list[str]()
-        self._mark(number, label, now, lines, also)
+        marking = _Marking(entry.number, label, now, before)
+        self._mark(marking, also)
         if new != old:
-            what = f"{label} {usual_name(number)}"
+            what = f"{label} {usual_name(entry.number)}"
             self._history.add(
                 what,
-                lambda: self._mark(number, label, before, lines, back=True),
-                lambda: self._mark(number, label, now, lines),
+                lambda: self._mark(marking, back=True),
+                lambda: self._mark(marking),
                 kind=what if label == "rate" else "",
             )
 
@@ -239,28 +252,21 @@ class TakeBook:
                     f"the name '{name}' is that of take {other.number} already; give another one"
                 )
 
-    def _mark(
-        self,
-        number: int,
-        label: str,
-        marks: dict[str, object],
-        lines: list[str],
-        also: Peer | None = None,
-        back: bool = False,
-    ) -> None:
-        """Other marks of a take, here and on disk. ``lines``: of the index, that tell of it; ``back``: it takes back
-        what the last of them tells."""
-        entry = self._takes.get(number)
+    def _mark(self, marking: _Marking, also: Peer | None = None, back: bool = False) -> None:
+        """Other marks of a take, here and on disk; ``back``: those that it had before."""
+        entry = self._takes.get(marking.number)
         if entry is None:
             return  # it was deleted meanwhile
-        self._remark(entry, entry.marks.model_copy(update=marks), also)
+        self._remark(entry, entry.marks.model_copy(update=marking.before if back else marking.now), also)
         folder = Path(entry.folder).name
 
         def write() -> None:
-            undoes = lines.pop() if back and lines else ""
-            change = change_marks(self._index, folder, label=label, undoes=undoes, **marks)
+            undoes = marking.lines.pop() if back and marking.lines else ""
+            marks = marking.before if back else marking.now
+            change = change_marks(self._index, folder, label=marking.label, undoes=undoes, **marks)
             if change is not None and not back:
-                lines.append(change.id)
+                marking.lines.append(change.id)
+                marking.before |= change.marks_before or {}
 
         self._on_disk(folder, write)
 

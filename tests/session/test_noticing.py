@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.shelf.changing import change_marks
+from engine.shelf.index import Index
 from tests.bridge.client import OscClient, prime
 from tests.bridge.conftest import StartSession
 from tests.session.taking import generate, record, refused, subscribed, until
@@ -86,9 +88,25 @@ def test_trash_restore_and_undo_go_both_ways(start_session: StartSession, root: 
     client.send("/segue/take/rate", 5, 3)
     until(lambda: marks(root, 5)["rating"] == 3)
     client.send("/segue/undo")
-    until(lambda: lines(root)[-1]["undoes"])
-    last = [line for line in lines(root) if line["do"] == "marks"][-1]
-    assert last["marks"] == {"rating": 0}
+    until(lambda: marks(root, 5)["rating"] == 0)
+    until(lambda: lines(root)[-1]["undoes"] and lines(root)[-1]["marks"] == {"rating": 0})
+
+
+def test_undo_brings_back_what_another_process_had_set(start_session: StartSession, root: Path) -> None:
+    client = opened(start_session, root)
+    folder = f"{DAY}_{5:06d}_A05"
+    change_marks(Index(root), folder, rating=4)
+    client.send("/segue/take/rate", 5, 1)  # (most often before the other's four is noticed)
+    until(lambda: lines(root)[-1].get("marks") == {"rating": 1})
+    client.send("/segue/undo")
+    until(lambda: marks(root, 5)["rating"] == 4)
+    client.send("/segue/redo")
+    until(lambda: marks(root, 5)["rating"] == 1)
+    client.drain()
+    client.heard.clear()
+    client.send("/segue/undo")
+    until(lambda: marks(root, 5)["rating"] == 4)
+    until(lambda: client.wait("/segue/take", 5)[6] == 4)
 
 
 def test_takes_made_by_others_get_their_numbers(start_session: StartSession, root: Path, riff: Path) -> None:
