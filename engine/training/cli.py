@@ -43,6 +43,14 @@ train.add_command(prior)
     show_default=True,
     help="Codes used less than this part of the expected count are replaced.",
 )
+@click.option(
+    "--from", "source", metavar="MODEL", help="Begin with this model's codec; levels left out stay as there."
+)
+@click.option(
+    "--keep-codes",
+    is_flag=True,
+    help="With --from: train the decoders only. Codes stay the same, so the model's priors stay good.",
+)
 @click.option("--assemble", "only_assemble", is_flag=True, help="Only join the levels that are trained.")
 @budget_options
 def codec(
@@ -51,6 +59,8 @@ def codec(
     levels: tuple[int, ...],
     crop: int | None,
     restart: float,
+    source: str | None,
+    keep_codes: bool,
     only_assemble: bool,
     as_json: bool,
     plots: bool,
@@ -59,15 +69,18 @@ def codec(
 ) -> None:
     """Train levels of the codec on DATA; ends with RUN/codec.safetensors once every level is there."""
     from engine.training import codec_trainer as trainer
+    from engine.training.starting import starting_codec
 
+    base, record = starting_codec(source) if source else (None, {})
     summaries: list[dict[str, Any]] = []
     if not only_assemble:
         if data is None:
             raise click.UsageError("DATA is missing; name a corpus folder or a folder of audio files")
-        summaries = _train_levels(data, run, levels, crop, restart, plots, cache or run / "cache", budget)
-    assembled = not trainer.missing_levels(run)
+        how = {"restart_fraction": restart, "keep_codes": keep_codes, "plots": plots}
+        summaries = _train_levels(data, run, levels, crop, base, cache or run / "cache", budget, how)
+    assembled = base is not None or not trainer.missing_levels(run)
     if (assembled or only_assemble) and first_process():
-        trainer.assemble(run)
+        trainer.assemble(run, base, record)
     finish(summaries, {"codec": str(run / "codec.safetensors") if assembled else None}, as_json)
 
 
@@ -76,16 +89,16 @@ def _train_levels(
     run: Path,
     levels: tuple[int, ...],
     crop: int | None,
-    restart: float,
-    plots: bool,
+    base: Any,
     cache: Path,
     budget: dict[str, Any],
+    how: dict[str, Any],
 ) -> list[dict[str, Any]]:
     from engine.codec.config import CodecConfig
     from engine.training import codec_trainer as trainer
     from engine.training.loop import make_accelerator
 
-    config = CodecConfig()
+    config = CodecConfig() if base is None else base.config
     audio = open_audio(data, cache, config.sample_rate)
     shares = sum(trainer.LEVEL_SHARES[level] for level in levels)
     summaries = []
@@ -103,9 +116,9 @@ def _train_levels(
                 crop or trainer.DEFAULT_CROPS[level],
                 run,
                 make_accelerator(settings),
-                restart_fraction=restart,
-                plots=plots,
                 origin=origin_of(data),
+                start=None if base is None else base.levels[level],
+                **how,
             )
         )
         if summaries[-1]["signal"]:
@@ -160,8 +173,10 @@ def encode(
     "prior_runs",
     type=click.Path(path_type=Path),
     multiple=True,
-    required=True,
     help="Folder of a prior run; once per level.",
+)
+@click.option(
+    "--from", "source", metavar="MODEL", help="A model with the same codes; its priors where no run is named."
 )
 @click.option(
     "--out", "folder", type=click.Path(path_type=Path), required=True, help="Model folder to write."
@@ -169,12 +184,17 @@ def encode(
 @click.option("--name", help="Name of the model (default: that of the folder).")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 def export(
-    codec_run: Path, prior_runs: tuple[Path, ...], folder: Path, name: str | None, as_json: bool
+    codec_run: Path,
+    prior_runs: tuple[Path, ...],
+    source: str | None,
+    folder: Path,
+    name: str | None,
+    as_json: bool,
 ) -> None:
-    """Join a codec run and a prior run per level into a model folder."""
+    """Join a codec run and a prior per level into a model folder."""
     from engine.training.export import export_model
 
-    config = export_model(codec_run, list(prior_runs), folder, name or folder.name)
+    config = export_model(codec_run, list(prior_runs), folder, name or folder.name, source)
     sizes = {file.name: file.stat().st_size for file in sorted(folder.glob("*.safetensors"))}
     summary = {"bytes": sizes, "artists": len(config.artists), "genres": len(config.genres)}
     finish([], {"model": str(folder), **(summary if as_json else {})}, as_json)

@@ -57,9 +57,24 @@ class LevelLoss(nn.Module):
         return loss, figures
 
 
+class DecoderLoss(LevelLoss):
+    """The same where only the decoder learns: encoder and codebook stay as they are, and with them every code."""
+
+    def __init__(self, level: CodecLevel, bandwidth: Bandwidth, config: CodecConfig) -> None:
+        super().__init__(level, bandwidth, config)
+        level.encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> DecoderLoss:
+        """Training mode, but for what stays."""
+        super().train(mode)
+        self.level.encoder.eval()
+        self.level.bottleneck.eval()
+        return self
+
+
 def codec_optimizer(module: nn.Module, lr: float) -> Optimizer:
     """Adam, as facts/training.md probed it."""
-    parameters = list(module.parameters())
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return Adam(parameters, lr=lr, betas=(0.9, 0.999), fused=parameters[0].is_cuda)
 
 
@@ -67,7 +82,8 @@ class CodecTask(Task):
     """One level of a codec as a training task; ``crop`` in samples, ``batch`` crops a step and rank.
 
     ``make``: builds the level from (config, level); another class than :class:`CodecLevel` is a variant of it.
-    ``start``: a trained level to begin with, its codebook as if every row had been used evenly.
+    ``start``: a trained level to begin with, its codebook as if every row had been used evenly; ``keep_codes``: its
+    codes stay as they are and only the decoder learns, so that priors of these codes stay good.
     """
 
     def __init__(
@@ -82,7 +98,10 @@ class CodecTask(Task):
         world: int = 1,
         make: type[CodecLevel] = CodecLevel,
         start: CodecLevel | None = None,
+        keep_codes: bool = False,
     ) -> None:
+        if keep_codes and start is None:
+            raise TrainingError("there are no codes to keep; name the model they are of with --from")
         hop = config.hops[level]
         least = max(n_fft for n_fft, _, _ in (*config.stft, SINGLE_SCALE))
         if crop % hop or crop < least:
@@ -111,7 +130,8 @@ class CodecTask(Task):
             module.load_state_dict(start.state_dict())
             for bottleneck in module.bottlenecks:
                 bottleneck.begin_from(bottleneck.codebook.clone(), batch * world * crop / hop / config.bins)
-        self.module: nn.Module = LevelLoss(module, self.bandwidth, config)
+        loss = DecoderLoss if keep_codes else LevelLoss
+        self.module: nn.Module = loss(module, self.bandwidth, config)
         self.codec_level = module
 
     def optimizer(self, lr: float) -> Optimizer:
@@ -194,9 +214,10 @@ def train_level(
     origin: dict[str, str] | None = None,
     make: type[CodecLevel] = CodecLevel,
     start: CodecLevel | None = None,
+    keep_codes: bool = False,
 ) -> dict[str, Any]:
     """Train one level in ``run/level_L``; returns the loop's summary. ``origin``: ``data`` and ``command`` in words;
-    ``make`` and ``start`` as in :class:`CodecTask`."""
+    ``make``, ``start`` and ``keep_codes`` as in :class:`CodecTask`."""
     folder = level_folder(run, level)
     task = CodecTask(
         level,
@@ -209,6 +230,7 @@ def train_level(
         accelerator.num_processes,
         make,
         start,
+        keep_codes,
     )
     arguments = {
         "level": level,
@@ -218,6 +240,7 @@ def train_level(
         "crop": crop,
         "lr": settings.lr,
         "seed": settings.seed,
+        **({"keep_codes": True} if keep_codes else {}),
     }
     extra = {
         "bandwidth": task.bandwidth.model_dump(),
@@ -245,28 +268,35 @@ def missing_levels(run: Path, levels: int = 3) -> list[int]:
     return [level for level in range(levels) if not list(level_folder(run, level).glob("checkpoint-*"))]
 
 
-def assemble(run: Path) -> tuple[Codec, dict[str, Any]]:
+def assemble(
+    run: Path, base: Codec | None = None, base_record: dict[str, Any] | None = None
+) -> tuple[Codec, dict[str, Any]]:
     """The codec of a run from the newest checkpoint of every level, and its training record.
 
-    Writes ``codec.safetensors``, ``codec.json`` (the configuration) and ``codec_training.json`` into ``run``.
-    Raises :class:`TrainingError` when a level is missing or the levels do not belong together.
+    Levels that have none are those of ``base``. Writes ``codec.safetensors``, ``codec.json`` (the configuration) and
+    ``codec_training.json`` into ``run``. Raises :class:`TrainingError` when a level is missing or the levels do not
+    belong together.
     """
     codec: Codec | None = None
     record: dict[str, Any] = {}
     shared: dict[str, Any] = {}
     lacking = missing_levels(run)
-    if lacking:
+    if lacking and base is None:
         raise TrainingError(
             f"'{run}' has no checkpoint of level {', '.join(map(str, lacking))}; "
             f"train it with: segue train codec --levels {','.join(map(str, lacking))}"
         )
-    for level in range(3):
+    if base is not None:
+        codec, record = Codec(base.config), dict(base_record or {})
+        codec.load_state_dict(base.state_dict())
+        shared = {"codec": base.config.model_dump(mode="json")}
+    for level in sorted({*range(3)} - {*lacking}):
         found = load_checkpoint(level_folder(run, level))
         assert found is not None
         tensors, state = found
         config = CodecConfig.model_validate(state["arguments"]["codec"])
         mine = {key: state["arguments"][key] for key in ("codec", "audio")}
-        require_agreement(run, mine, shared or mine)
+        require_agreement(run, mine, {**mine, **shared})
         shared = mine
         codec = codec or Codec(config)
         codec.levels[level].load_state_dict(_ema_level(tensors))
@@ -285,20 +315,25 @@ def write_codec(run: Path, codec: Codec, record: dict[str, Any]) -> None:
     write_bytes(run / "codec.safetensors", save(weights))
 
 
-def finished_codec(run: Path) -> tuple[Codec, dict[str, Any]]:
-    """The codec of a run with its record: joined from its levels, or one that was put there whole."""
+def finished_codec(
+    run: Path, base: Codec | None = None, base_record: dict[str, Any] | None = None
+) -> tuple[Codec, dict[str, Any]]:
+    """The codec of a run with its record: joined from its levels as :func:`assemble` does, or one that was put there
+    whole."""
     if (run / "codec.safetensors").is_file() and not any(run.glob("level_*")):
         return load_codec(run), json.loads((run / "codec_training.json").read_bytes())
-    return assemble(run)
+    return assemble(run, base, base_record)
 
 
 def _ema_level(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of one :class:`CodecLevel` out of a checkpoint: EMA weights and codebook buffers."""
+    """State dict of one :class:`CodecLevel` out of a checkpoint: EMA weights, those that were not trained as they
+    are, and codebook buffers."""
     found = {}
-    for key, value in tensors.items():
-        kind, _, name = key.partition("/")
-        if kind in ("ema", "buffers"):
-            found[name.removeprefix("level.")] = value
+    for wanted in ("weights", "ema", "buffers"):
+        for key, value in tensors.items():
+            kind, _, name = key.partition("/")
+            if kind == wanted:
+                found[name.removeprefix("level.")] = value
     return found
 
 

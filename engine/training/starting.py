@@ -1,19 +1,28 @@
-"""Where training begins when not from nothing: the prior of an earlier run or of a model, fitted to new labels."""
+"""Where training begins when not from nothing: a model's codec; the prior of an earlier run or of a model, fitted to
+new labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from engine.codec.vqvae import Codec
 from engine.errors import TrainingError
 from engine.prior.config import PriorConfig
 from engine.prior.prior import Prior
 from engine.store import load_model
 from engine.training.codes import CodeStore
 from engine.training.prior_trainer import load_prior
+
+
+def starting_codec(source: str) -> tuple[Codec, dict[str, Any]]:
+    """The codec of the model ``source`` (name or folder) and its training record. Raises NoModel."""
+    model = load_model(source, levels=())
+    return model.codec, dict(model.config.training.get("codec", {}))
 
 
 def starting_prior(source: str, level: int, store: CodeStore) -> Prior:

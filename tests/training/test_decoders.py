@@ -1,0 +1,97 @@
+"""Decoders that are trained further while the codes stay: the model's priors go with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from bridge.cli import segue
+from engine.store import load_model
+from tests.host.tiny import make_tiny_model
+from tests.training.sounds import tone_folder
+
+SMALL = (
+    "--steps",
+    3,
+    "--batch",
+    1,
+    "--crop",
+    4096,
+    "--device",
+    "cpu",
+    "--threads",
+    1,
+    "--no-plots",
+    "--json",
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Audio, beside the user's models: one tiny one, ``small``."""
+    monkeypatch.setenv("SEGUE_MODELS", str(tmp_path / "models"))
+    make_tiny_model(tmp_path / "models" / "small")
+    return tone_folder(tmp_path / "tones")
+
+
+def train(*words: object) -> Result:
+    return CliRunner().invoke(segue, ["train", *map(str, words)])
+
+
+def test_only_a_decoder_learns_and_the_priors_stay(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = train("codec", data, "--out", run, "--from", "small", "--keep-codes", "--levels", 1, *SMALL)
+    assert done.exit_code == 0, done.output
+    done = train("export", "--codec", run, "--from", "small", "--out", tmp_path / "models" / "better")
+    assert done.exit_code == 0, done.output
+    before, after = load_model("small"), load_model("better")
+    sound = torch.sin(torch.arange(8192) * 0.05)
+    old, new = before.codec.encode(sound), after.codec.encode(sound)
+    for level in range(3):
+        assert torch.equal(old[level], new[level])
+        same = torch.equal(before.codec.decode(old[level], level), after.codec.decode(old[level], level))
+        assert same is (level != 1)  # the other levels have not changed at all
+    for level, prior in before.priors.items():
+        for name, value in prior.state_dict().items():
+            assert torch.equal(value, after.priors[level].state_dict()[name])
+    assert after.config.training["codec"]["1"]["steps"] == 3
+    assert after.config.artists == before.config.artists
+    assert before.hash != after.hash
+
+
+def test_resumed_it_goes_on_with_the_decoder(data: Path, tmp_path: Path) -> None:
+    usual = ("codec", data, "--from", "small", "--keep-codes", "--levels", 2)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for run, steps in ((whole, (6,)), (parts, (3, 6))):
+        for count in steps:
+            done = train(*usual, "--out", run, *SMALL, "--steps", count, "--lr", 1e-3)
+            assert done.exit_code == 0, done.output
+    one, other = ((run / "codec.json").read_text() for run in (whole, parts))
+    assert one == other
+    steps = json.loads((parts / "codec_training.json").read_text())["2"]["steps"]
+    assert steps == 6
+
+
+def test_codes_that_have_changed_part_with_the_priors(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = train("codec", data, "--out", run, "--from", "small", "--levels", 0, *SMALL)
+    assert done.exit_code == 0, done.output
+    done = train("export", "--codec", run, "--from", "small", "--out", tmp_path / "models" / "better")
+    assert done.exit_code == 2
+    assert (
+        "the priors of 'small' were trained on other codes of level 0 than this codec makes; "
+        "train priors on its own, or the codec with --keep-codes"
+    ) in done.stderr
+    done = train("codec", data, "--out", run, "--from", "small", "--keep-codes", "--levels", 0, *SMALL)
+    assert done.exit_code == 2
+    assert "(keep_codes was None, now True)" in done.stderr
+
+
+def test_there_must_be_codes_to_keep(data: Path, tmp_path: Path) -> None:
+    done = train("codec", data, "--out", tmp_path / "run", "--keep-codes", *SMALL)
+    assert done.exit_code == 2
+    assert "there are no codes to keep; name the model they are of with --from" in done.stderr
