@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from bridge.midi.reader import QUEUE_MESSAGES, Queue, Reader
 from engine.errors import SegueError
 
 CLIENT = "Segue"
+PROBE_SECONDS = 6.0  # between two looks by a new client, where an open port can be asked
 VIRTUAL_IN, VIRTUAL_OUT = "Segue in", "Segue out"
 # ALSA adds its client and port, Windows the place in its list; both change from one time to the next.
 _NUMBERS = re.compile(r" \d+$" if sys.platform == "win32" else r" \d+:\d+$")
@@ -120,6 +122,14 @@ class _RtPort:
             except _failures():
                 pass  # the device was pulled out; the watch will see it
 
+    def names(self) -> list[str] | None:
+        """The ports that there are, asked through this one; None when it does not say."""
+        with self._lock:
+            try:
+                return None if self._port is None else list(self._port.get_ports())
+            except _failures():
+                return None
+
     def close(self) -> None:
         with self._lock:
             port, self._port = self._port, None
@@ -145,12 +155,17 @@ class RtMidi:
 
     When a JACK server has died and a new client was refused, closing one of the old clients ends the process
     (segmentation fault in libjack 1.9): from then on they are left alone. It costs two clients a death.
+
+    On JACK, to look which ports there are by a new client disturbs every client of the server, so most looks go
+    through a port that is open. Such a port does not notice that the server has died: now and then a new one asks.
     """
 
     def __init__(self) -> None:
         self._api: int | None = None
         self._opened_ports: WeakSet[_RtPort] = WeakSet()
         self._reader = Reader()
+        self._asked: dict[str, _RtPort] = {}  # an open port of either direction, on JACK
+        self._probe_at = {"MidiIn": 0.0, "MidiOut": 0.0}
 
     @property
     def name(self) -> str:
@@ -176,10 +191,19 @@ class RtMidi:
         port.ignore_types(sysex=False, timing=False, active_sense=False)
         opened = self._opened(port, name, virtual, VIRTUAL_IN)
         self._reader.add(Queue(port, receive))
+        self._ask("MidiIn", opened)
         return opened
 
     def open_output(self, name: str, virtual: bool = False) -> OutputPort:
-        return self._opened(self._client("MidiOut", CLIENT), name, virtual, VIRTUAL_OUT)
+        opened = self._opened(self._client("MidiOut", CLIENT), name, virtual, VIRTUAL_OUT)
+        self._ask("MidiOut", opened)
+        return opened
+
+    def _ask(self, direction: str, opened: _RtPort) -> None:
+        import rtmidi
+
+        if self._api == rtmidi.API_UNIX_JACK:
+            self._asked[direction] = opened
 
     def _opened(self, port: Any, name: str, virtual: bool, own_name: str) -> _RtPort:
         opened = _RtPort(port, self._reader)
@@ -202,6 +226,12 @@ class RtMidi:
         return opened
 
     def _names(self, direction: str) -> list[str]:
+        asked = self._asked.get(direction)
+        if asked is not None and time.monotonic() < self._probe_at[direction]:
+            found = asked.names()
+            if found is not None:
+                return [name for name in found if not _OURS.match(name)]
+        self._probe_at[direction] = time.monotonic() + PROBE_SECONDS
         client = self._client(direction, f"{CLIENT} probe")
         try:
             return [name for name in client.get_ports() if not _OURS.match(name)]

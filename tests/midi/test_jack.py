@@ -155,6 +155,7 @@ def test_the_sound_server_dies_and_comes_back(
 ) -> None:
     monkeypatch.setattr("bridge.midi.watch.POLL_SECONDS", 0.1)
     monkeypatch.setattr("bridge.midi.watch.ABSENT_POLL_SECONDS", 0.1)
+    monkeypatch.setattr("bridge.midi.ports.PROBE_SECONDS", 1.0)
 
     async def run() -> None:
         async with running(tmp_path) as (midi, deeds, _):
