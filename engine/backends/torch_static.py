@@ -61,10 +61,7 @@ def static_bytes(config: PriorConfig, lanes: int, number_bytes: int) -> int:
 
     To be reserved by whoever plans a device's memory: of every level, since captured levels stay and overlap.
     """
-    told = (
-        config.upper is not None or (config.artists and config.time is not None) or config.pulse is not None
-    )
-    conditions = lanes * config.width * ((config.ctx if told else 0) + 1) * number_bytes
+    conditions = lanes * config.width * ((config.ctx if config.told else 0) + 1) * number_bytes
     table = 0 if number_bytes == 4 else config.bins * config.width * 4
     chunk = CHUNK * lanes * (8 + 8) + lanes * config.bins * 4
     return conditions + table + chunk + lanes * 8 + 4 * 8  # ids; position, count, temperature and threshold

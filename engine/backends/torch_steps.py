@@ -41,13 +41,14 @@ class StepState:
 def make_state(prior: Prior, lanes: int, caches: list[LayerCache]) -> StepState:
     """A state for ``lanes`` lanes on the prior's device. Whether anything is added follows from the configuration."""
     config, device, dtype = prior.config, prior.embed.device, prior.embed.dtype
-    told = prior.upper is not None or prior.time is not None or prior.pulse is not None
     table = prior.embed if prior.out is None else prior.out.weight
     return StepState(
         position=torch.zeros(1, dtype=torch.int64, device=device),
         ids=torch.zeros(lanes, dtype=torch.int64, device=device),
         start=torch.zeros(lanes, config.width, dtype=dtype, device=device),
-        added=torch.zeros(lanes, config.ctx, config.width, dtype=dtype, device=device) if told else None,
+        added=torch.zeros(lanes, config.ctx, config.width, dtype=dtype, device=device)
+        if config.told
+        else None,
         # Half precision would round logits to steps as large as the differences that decide a draw; the released
         # sampler too makes them in float32 (facts/jukebox.md §3). One more copy of a small matrix.
         table=table.detach()[prior.first_code :].float(),

@@ -73,6 +73,21 @@ class PulseSignal(nn.Module):
         return self.phase[labels.phase] + (self.tempo[labels.tempo] + self.key[labels.key]).unsqueeze(1)
 
 
+class StyleSignal(nn.Module):
+    """Artist and genre at every position, [N, n_ctx, width]: a window is 2,048 positions long, and slot 0 alone is
+    soon forgotten. Zero at first, as the pulse is. It goes beyond the paper."""
+
+    def __init__(self, config: PriorConfig) -> None:
+        super().__init__()
+        self.n = config.n_ctx
+        self.artist = nn.Parameter(torch.zeros(config.artists, config.width))
+        self.genre = nn.Parameter(torch.zeros(config.genres, config.width))
+
+    def forward(self, labels: Labels) -> Tensor:
+        artists, genres = (weights.to(self.artist.dtype) for weights in (labels.artists, labels.genres))
+        return (artists @ self.artist + genres @ self.genre).unsqueeze(1).expand(-1, self.n, -1)
+
+
 class UpperConditioner(nn.Module):
     """Codes of the level above, int64 [N, M], to [N, M * ratio, width]: embedding, dilated up-convolutions, norm."""
 

@@ -207,6 +207,7 @@ class PriorConfig(Frozen):
     upper: UpperConfig | None = None
     lyrics: LyricsConfig | None = None
     pulse: PulseConfig | None = None
+    style_signal: bool = False  # artist and genre at every position too, not only before the first
 
     @model_validator(mode="after")
     def _consistent(self) -> PriorConfig:
@@ -223,6 +224,10 @@ class PriorConfig(Frozen):
             )
         if self.pulse is not None and (self.upper is not None or not self.artists):
             raise ValueError("a pulse belongs to a labelled top prior; the levels below follow its codes")
+        if self.style_signal and (self.upper is not None or not self.artists):
+            raise ValueError(
+                "a style signal belongs to a labelled top prior; the levels below follow its codes"
+            )
         self._check_lyrics()
         return self
 
@@ -251,6 +256,12 @@ class PriorConfig(Frozen):
                     f"alignment {self.lyrics.alignment} is no layer and head that reads lyrics; layers that do: "
                     f"{reading or 'none'}, heads: 0 to {self.heads - 1}"
                 )
+
+    @property
+    def told(self) -> bool:
+        """Whether anything is added to every position: codes of the level above, time, pulse, style."""
+        signals = (self.artists and self.time, self.pulse, self.style_signal)
+        return self.upper is not None or any(bool(signal) for signal in signals)
 
     @property
     def attn_width(self) -> int:

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.prior.cache import LayerCache, make_caches
-from engine.prior.conditioning import PulseSignal, StartToken, TimeSignal, UpperConditioner
+from engine.prior.conditioning import (
+    PulseSignal,
+    StartToken,
+    StyleSignal,
+    TimeSignal,
+    UpperConditioner,
+)
 from engine.prior.config import PriorConfig
 from engine.prior.labels import Labels
 from engine.prior.lyrics import LyricEncoder
@@ -52,6 +58,7 @@ class Prior(nn.Module):
         self.start = None if config.artists else nn.Parameter(torch.randn(1, config.width) * 0.01 * scale)
         self.time = TimeSignal(config, config.time) if config.time and config.artists else None
         self.pulse = PulseSignal(config, config.pulse) if config.pulse else None
+        self.style = StyleSignal(config) if config.style_signal else None
         self.upper = UpperConditioner(config, config.upper) if config.upper else None
         separate = config.lyrics is not None and config.lyrics.encoder is not None
         self.lyrics = LyricEncoder(config, config.lyrics) if separate and config.lyrics else None
@@ -78,13 +85,17 @@ class Prior(nn.Module):
         if self.upper is not None and upper is not None:
             added = self.upper(upper)
         elif labels is not None:
-            signals = [signal(labels) for signal in (self.time, self.pulse) if signal is not None]
-            added = sum(signals[1:], signals[0]) if signals else None
+            added = self.signals(labels)
         if added is not None and self.config.joint_lyrics:  # nothing is added to the lyrics' own positions
             added = F.pad(added, (0, 0, self.config.joint_lyrics, 0))
         characters = self._characters(lyrics, len(start))
         states = self.lyrics(characters) if self.lyrics is not None else None
         return Conditions(start, added, characters, states)
+
+    def signals(self, labels: Labels) -> Tensor | None:
+        """Sum of what labels say at every position, [N, n_ctx, width]; None for a prior that is told nothing there."""
+        signals = [signal(labels) for signal in (self.time, self.pulse, self.style) if signal is not None]
+        return sum(signals[1:], signals[0]) if signals else None
 
     def _characters(self, lyrics: Tensor | None, lanes: int) -> Tensor | None:
         wanted = self.config.lyrics

@@ -56,6 +56,12 @@ _LYRIC_DEPTH = 4
 @click.option(
     "--pulse", is_flag=True, help="Tell the top prior the bar's phase, the tempo and the key of every song."
 )
+@click.option(
+    "--style",
+    "style_signal",
+    is_flag=True,
+    help="Tell the top prior the style at every position of a window.",
+)
 @click.option("--optimizer", type=click.Choice(["muon", "adamw"]), default="muon", show_default=True)
 @budget_options
 def prior(
@@ -77,6 +83,7 @@ def prior(
     lyric_width: int | None,
     lyric_depth: int,
     pulse: bool,
+    style_signal: bool,
     optimizer: Any,
     **budget: Any,
 ) -> None:
@@ -85,6 +92,7 @@ def prior(
     Without DATA the codes that are already there are used. With --from and --lyrics a trained prior is given
     lyrics: it begins by saying what it said before.
     """
+    from engine.prior.config import PulseConfig
     from engine.training import prior_trainer as trainer
     from engine.training.loop import make_accelerator
     from engine.training.starting import starting_prior
@@ -99,7 +107,9 @@ def prior(
     start = starting_prior(source, level, store) if source else None
     config = start.config if start else trainer.prior_config(store, level, **shape)
     if pulse:
-        config = _with_pulse(config)
+        config = _changed(config, pulse=PulseConfig().model_dump())
+    if style_signal:
+        config = _changed(config, style_signal=True)
     if characters:
         config, start = _with_lyrics(
             config,
@@ -148,13 +158,13 @@ def _with_lyrics(
     return made.config, made
 
 
-def _with_pulse(config: Any) -> Any:
+def _changed(config: Any, **changes: Any) -> Any:
     from pydantic import ValidationError
 
-    from engine.prior.config import PriorConfig, PulseConfig
+    from engine.prior.config import PriorConfig
 
     try:
-        return PriorConfig.model_validate({**config.model_dump(), "pulse": PulseConfig().model_dump()})
+        return PriorConfig.model_validate({**config.model_dump(), **changes})
     except ValidationError as error:
         raise TrainingError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 

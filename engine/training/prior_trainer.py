@@ -107,7 +107,7 @@ class PriorTask(Task):
         if start is not None:
             self.prior.load_state_dict(
                 self.prior.state_dict() | start.state_dict()
-            )  # a new pulse begins as zero
+            )  # a new pulse, a new style signal begins as zero
         self.module: nn.Module = PriorLoss(self.prior)
 
     def optimizer(self, lr: float) -> Optimizer:

@@ -58,8 +58,10 @@ def _relabelled(
     counts = {"artists": len(new[0]), "genres": len(new[1])}
     made = Prior(PriorConfig.model_validate({**prior.config.model_dump(), **counts}))
     state = prior.state_dict()
-    for key, before, after in (("labels.artist", old[0], new[0]), ("labels.genre", old[1], new[1])):
-        state[key] = _rows(state[key], before, after)
+    for place, kind in enumerate(("artist", "genre")):
+        for key in (f"labels.{kind}", f"style.{kind}"):
+            if key in state:
+                state[key] = _rows(state[key], old[place], new[place])
     made.load_state_dict(state)
     return made
 

@@ -36,9 +36,9 @@ class ConditionGraph(nn.Module):
             pulse = (inputs.get(name) for name in ("phase", "tempo", "key"))
             labels = Labels(inputs["artists"], inputs["genres"], total, offset, *pulse)
             outputs["start"] = prior.labels(labels)
-            signals = [signal(labels) for signal in (prior.time, prior.pulse) if signal is not None]
-            if signals:
-                outputs["added"] = sum(signals[1:], signals[0])
+            added = prior.signals(labels)
+            if added is not None:
+                outputs["added"] = added
         if prior.upper is not None:
             outputs["added"] = prior.upper(inputs["upper"])
         if prior.lyrics is not None:

@@ -64,7 +64,7 @@ def write_conditions(prior: Prior, path: Path, weights: Path) -> None:
                 "tempo": torch.ones(2, dtype=torch.int64),
                 "key": torch.ones(2, dtype=torch.int64),
             }
-        if config.time is not None or config.pulse is not None:
+        if config.told and config.upper is None:
             outputs.append("added")
     shapes |= {name: {0: LANES} for name in inputs}
     if config.upper is not None:

@@ -56,7 +56,8 @@ FORMS: dict[str, dict[str, Any]] = {
         "lyrics": LyricsConfig(tokens=20),
     },
     "merged decoder": {"depth": 3, "merged_decoder": True, "time": None},
-    "pulse": {"depth": 3, "pulse": PulseConfig(phases=16)},
+    "pulse and style": {"depth": 3, "pulse": PulseConfig(phases=16), "style_signal": True},
+    "style alone": {"depth": 3, "time": None, "style_signal": True},
 }
 
 
@@ -80,6 +81,8 @@ def test_every_position_of_every_kind_equals_torch(form: dict[str, Any], tmp_pat
     prior = lyric_prior({}, **form)
     if prior.pulse is not None:
         torch.nn.init.normal_(prior.pulse.phase)
+    if prior.style is not None:
+        torch.nn.init.normal_(prior.style.genre)
     names = LabelVocabulary.own(ARTISTS, GENRES)
     theirs = TorchRunner.__new__(TorchRunner)
     theirs.prior, theirs.names, theirs.caches = prior, names, prior.caches(2)
