@@ -18,6 +18,7 @@ from bridge.audio.capture import CaptureRing, RingTooShort
 from bridge.audio.wires import Wires, look
 from engine.errors import NoDevice, NoFile
 from engine.ring import Ring
+from tests.often import often
 from tests.rig.jack import PERIOD, Feeder, JackServer, Recorder, match, wait_until
 
 from .harness import feed, noise, report, reports, running
@@ -204,7 +205,7 @@ def test_input_and_output_come_back_with_the_sound_server(
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("away", [True, False])
+@pytest.mark.parametrize("away", often((True, False), but=(False,)))
 def test_a_client_that_quits_and_comes_back_is_recorded_again(
     held: CaptureRing, ring: Ring, jack_server: JackServer, tmp_path: Path, away: bool
 ) -> None:
@@ -243,6 +244,7 @@ def test_a_client_that_quits_and_comes_back_is_recorded_again(
         held.read(border - 1, border + 1)
 
 
+@pytest.mark.slow
 def test_an_input_that_is_only_silent_is_left_alone(
     held: CaptureRing, feeder: Feeder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

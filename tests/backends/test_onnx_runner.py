@@ -26,6 +26,7 @@ from engine.prior.vocabulary import LabelVocabulary
 from engine.request import LevelSampling, Style
 from engine.store import load_model
 from tests.export.test_onnx import FORMS, sessions
+from tests.often import often
 from tests.prior.build import ARTISTS, GENRES
 from tests.prior.test_lyric_attention import lyric_prior
 
@@ -61,7 +62,7 @@ def logits(backend: OnnxBackend, level: int, lanes: slice, known: int, steps: in
 
 
 @pytest.mark.parametrize("precision", GRAPH_PRECISIONS)
-@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("level", often((0, 1, 2), but=(1,)))
 def test_a_lane_has_the_same_bits_whatever_the_number_of_lanes(
     backends: dict[GraphPrecision, OnnxBackend], precision: GraphPrecision, level: int
 ) -> None:
@@ -107,7 +108,7 @@ def rows_passed(monkeypatch: pytest.MonkeyPatch, runner: OnnxRunner) -> list[int
 
 
 @pytest.mark.parametrize("known", [0, 1, 100, 128])
-@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize("level", often((0, 2), but=(2,)))
 def test_takes_that_start_alike_are_prefilled_once_and_come_out_as_each_alone(
     backends: dict[GraphPrecision, OnnxBackend],
     monkeypatch: pytest.MonkeyPatch,

@@ -35,6 +35,7 @@ def reports_in(log: Path) -> list[BenchReport]:
     return [BenchReport.model_validate_json(line) for line in log.read_text("utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_json_log_history_and_picture(model: str, tmp_path: Path) -> None:
     log, plot = tmp_path / "logs" / "bench.jsonl", tmp_path / "speed.png"
     for lanes in ("1,2", "3"):

@@ -72,6 +72,7 @@ def test_continue_reports_every_take(tiny: Path, plucks: Path, tmp_path: Path):
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_same_seed_same_samples_whatever_the_chunk_and_another_seed_another_take(
     tiny: Path, plucks: Path, tmp_path: Path
 ):
@@ -161,6 +162,7 @@ def serve(tiny: Path, takes: Path, *more: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_once_makes_plays_and_files_a_take(tiny: Path, plucks: Path, tmp_path: Path):
     sink = tmp_path / "heard.wav"
     process = serve(tiny, tmp_path / "takes", "--once", "--riff", plucks, "--device", f"file:{sink}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 
 from bridge.supervision.engine_client import EngineSetup
@@ -74,6 +75,7 @@ def singer(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_words_and_genres_of_several_words_reach_the_take(
     start_session: StartSession, tmp_path: Path
 ) -> None:

@@ -140,6 +140,7 @@ def test_without_the_sound_package_songs_are_wav_of_the_same_samples(
     np.testing.assert_array_equal(samples, reference)
 
 
+@pytest.mark.slow
 def test_a_bare_machine_is_enough(tmp_path: Path) -> None:
     program = f"""
 import sys

@@ -171,6 +171,7 @@ def test_styles_changes_and_long_takes(model: str, loops: str, tmp_path: Path) -
     assert line["real"].copied_songs is not None
 
 
+@pytest.mark.slow
 def test_bars_are_as_long_as_the_songs_tempo_makes_them(model: str, loops: str, tmp_path: Path) -> None:
     arguments = ["eval", model, "--on", loops, "--split", "all", "--primes", "3", "--no-style", "--json"]
     arguments += ["--prime-seconds", "3", "--bars", "2", "--out", str(tmp_path / "out")]

@@ -41,6 +41,7 @@ from engine.store.files import GRAPHS_FILE
 from export.onnx.check import LevelCheck, divergence, require_equal, settle
 from export.onnx.write import write_conditions, write_prior
 from tests.export.requests import request_of, sound_of
+from tests.often import often
 from tests.prior.build import ARTISTS, GENRES, tiny_model
 from tests.prior.test_lyric_attention import lyric_prior
 
@@ -74,7 +75,7 @@ def sessions(folder: Path, prior: Any, precision: GraphPrecision = "fp32") -> Le
     return LevelSessions(loaded[0], loaded[1], open_graph(folder / "conditions.onnx", {}))
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+@pytest.mark.parametrize("form", often(FORMS, but=("lyric encoder", "style alone")))
 def test_every_position_of_every_kind_equals_torch(form: dict[str, Any], tmp_path: Path) -> None:
     """From every kind of prefix (none, partial rows, whole rows), two lanes, one window after another."""
     torch.manual_seed(1)

@@ -20,6 +20,7 @@ from engine.sampling import decode
 from engine.take import Take, recover
 from engine.take.lineage import ancestor
 from tests.host.tiny import write_riff
+from tests.often import often
 from tests.prior.build import tiny_model
 
 FRAMES = 40_001
@@ -123,7 +124,7 @@ def test_codes_of_windows_that_were_cut_short_are_kept(
     ("level", "windows"),
     [(2, 1), *(pytest.param(*more, marks=pytest.mark.slow) for more in ((1, 2), (0, 1))), (0, 4)],
 )
-@pytest.mark.parametrize("fidelity", EVERY)
+@pytest.mark.parametrize("fidelity", often(EVERY, but=(Fidelity.FINE,)))
 def test_it_is_continued_from_inside_what_it_holds_at_every_fidelity(
     backend: TorchBackend,
     request_: Request,

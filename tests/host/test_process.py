@@ -103,6 +103,7 @@ def test_every_report_of_a_job_comes_before_its_end(
     assert not np.array_equal(pcm(takes[0].wav), pcm(takes[1].wav))
 
 
+@pytest.mark.slow
 def test_the_same_request_gives_the_same_samples_whatever_the_chunk(
     served: Engine, tiny_model: Path, riff: Path, tmp_path: Path, undisturbed: TakeDone
 ):

@@ -24,6 +24,7 @@ from engine.sampling import continue_with
 from engine.take import Take, TakeWriter
 from tests.host.pipe import engine
 from tests.host.tiny import RATE, make_request
+from tests.often import often
 
 SECONDS = 0.25
 
@@ -60,7 +61,7 @@ def alone(backend: TorchBackend, request: Request, folder: Path, count: int) -> 
     return made
 
 
-@pytest.mark.parametrize("lanes", [None, 1, 5])
+@pytest.mark.parametrize("lanes", often((None, 1, 5), but=(1,)))
 def test_three_takes_are_what_three_jobs_make(
     backend: TorchBackend, tiny_model: Path, riff: Path, tmp_path: Path, lanes: int | None
 ) -> None:
@@ -81,6 +82,7 @@ def test_more_takes_than_one_batch_holds(
     assert begun == [*["TakeStarted"] * 2, *["TakeFinished"] * 2] * 2 + ["TakeStarted", "TakeFinished"]
 
 
+@pytest.mark.slow
 def test_other_modes_go_side_by_side_too(
     backend: TorchBackend, tiny_model: Path, riff: Path, tmp_path: Path
 ) -> None:

@@ -227,6 +227,7 @@ def test_a_broken_model_is_red_or_noted(tmp_path: Path, monkeypatch: pytest.Monk
     assert others.next_step == "get it again, or remove its folder; segue models verify broken tells more"
 
 
+@pytest.mark.slow
 def test_a_model_with_a_cut_file_is_red(tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / "tiny")
     assert models.check_model(str(folder)).level is Level.OK
@@ -236,6 +237,7 @@ def test_a_model_with_a_cut_file_is_red(tmp_path: Path) -> None:
     assert finding.level is Level.RED and "prior_0.safetensors" in finding.detail
 
 
+@pytest.mark.slow
 def test_graphs_of_other_weights_are_red(tmp_path: Path) -> None:
     folder = tmp_path / "starter"
     shutil.copytree(SHIPPED / "starter", folder)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.prior.labels import Labels
 from engine.prior.prior import Conditions, Prior
+from tests.often import often
 from tests.oracle import build
 
 TOLERANCE = 1e-5
@@ -92,7 +93,7 @@ def sample_as_they_do(prior: Prior, conditions: Conditions, prefix: Tensor, tota
     return torch.cat((prefix, torch.stack(drawn, 1).clamp(min=0)), 1)
 
 
-@pytest.mark.parametrize("known", [0, 1, 7, 8, 19])
+@pytest.mark.parametrize("known", often((0, 1, 7, 8, 19), but=(1, 8, 19)))
 @pytest.mark.parametrize("pair", [lambda: build.upsampler(0, False), build.joint, build.separate],
                          ids=["upsampler", "order 12", "order 10"])  # fmt: skip
 def test_sampled_tokens_are_identical(pair: Callable[[], tuple[Any, Prior]], known: int) -> None:

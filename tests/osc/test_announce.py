@@ -30,6 +30,7 @@ def test_a_network_that_cannot_be_announced_to_ends_nothing():
     assert announced(("192.0.2.1", 1), None).startswith("not announced (")
 
 
+@pytest.mark.slow
 def test_osc_and_the_query_are_found_by_name():
     pytest.importorskip("zeroconf")
     module = importlib.import_module("zeroconf.asyncio")

@@ -311,7 +311,13 @@ def test_outside_the_span_nothing_changes(
     assert take.info.timings.tokens == {0: 16 * sampled, 1: 4 * sampled, 2: sampled}
 
 
-@pytest.mark.parametrize("span", [(2_000, 4_500), (1_000, 1_800), (5_200, 6_100)])
+@pytest.mark.parametrize(
+    "span",
+    [
+        (1_000, 1_800),
+        *(pytest.param(more, marks=pytest.mark.slow) for more in ((2_000, 4_500), (5_200, 6_100))),
+    ],
+)
 def test_outside_the_span_nothing_changes_where_windows_overlap(
     backend: TorchBackend, first: Request, tmp_path: Path, span: tuple[int, int]
 ) -> None:

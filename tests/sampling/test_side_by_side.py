@@ -16,6 +16,7 @@ from engine.events import AudioChunk, Event, Preview, Progress
 from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Sampling, Style
 from engine.sampling import Making, continue_prime, continue_takes, warm_start
 from engine.store.folder import Model
+from tests.often import often
 from tests.prior.build import tiny_model
 from tests.sampling.collecting import collect, heard
 
@@ -55,7 +56,7 @@ def test_the_draft_is_heard_first_and_finer_levels_follow(model: Model, prime: N
 
 @pytest.mark.parametrize(
     ("lanes", "groups"),
-    [(1, 1), pytest.param(3, 2, marks=pytest.mark.slow), pytest.param(16, 1, marks=pytest.mark.slow), (8, 3)],
+    often(((1, 1), (3, 2), (16, 1), (8, 3)), but=((1, 1), (3, 2), (16, 1))),
 )
 def test_takes_beside_each_other_are_what_each_is_alone(
     model: Model, prime: NDArray[np.float32], lanes: int, groups: int

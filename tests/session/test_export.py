@@ -119,6 +119,7 @@ def test_a_read_only_folder_is_said(start_session: StartSession, riff: Path) -> 
     assert refused(client, "/segue/export", 1)[:2] == (403, "path_not_allowed")
 
 
+@pytest.mark.slow
 def test_a_killed_exporter_is_one_failure_and_the_next_export_works(
     start_session: StartSession, riff: Path
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_partial_take_goes_on_at_every_fidelity(
         assert child.prime().frames == info.head.prime_frames + round(inside * info.head.rate)
 
 
+@pytest.mark.slow
 def test_a_job_that_goes_on_from_what_was_kept_can_be_kept_itself(
     start_session: StartSession, tiny: Path, plucks: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_killed_and_resumed_is_the_same_as_undisturbed(tmp_path: Path) -> None:
     assert steps == [10, 20]
 
 
+@pytest.mark.slow
 def test_a_live_run_keeps_its_folder_and_saves_when_it_is_stopped(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with trainer(run, 10_000, 0.05) as process:

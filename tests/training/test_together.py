@@ -49,6 +49,7 @@ def rows_alike(one: Path, other: Path) -> float:
     return float(torch.isclose(*tables, rtol=1e-2, atol=1e-3).all(1).float().mean())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path) -> None:
     pair, alone, half = (tmp_path / name for name in ("pair", "alone", "half"))
