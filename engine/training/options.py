@@ -34,7 +34,11 @@ def budget_options(command: Any) -> Any:
         click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="Peak learning rate."),
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads."),
         click.option("--seed", type=click.IntRange(min=0, max=2**31 - 1), default=0, show_default=True),
-        click.option("--precision", type=click.Choice(["no", "bf16", "fp16"]), help="Mixed precision."),
+        click.option(
+            "--precision",
+            type=click.Choice(["no", "bf16", "fp16"]),
+            help="Mixed precision (default of priors: bf16 where it is fast).",
+        ),
         click.option(
             "--compile", is_flag=True, help="Have torch compile the model first (wants a C compiler)."
         ),

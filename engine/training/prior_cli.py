@@ -95,9 +95,11 @@ def prior(
     from engine.prior.config import PulseConfig
     from engine.training import prior_trainer as trainer
     from engine.training.loop import make_accelerator
+    from engine.training.precision import fast_precision
     from engine.training.starting import starting_prior
 
-    settings = loop_settings(budget, batch=4, lr=1e-3, decay="linear", precision="bf16")
+    precision = fast_precision(budget["device"])
+    settings = loop_settings(budget, batch=4, lr=1e-3, decay="linear", precision=precision)
     accelerator = make_accelerator(settings)
     levels = (level,) if level == LEVELS - 1 else (level, level + 1)
     store = open_codes(data, codec_run, codes, cache, levels, jobs, settings.device)

@@ -25,6 +25,7 @@ from engine.training.loop import LoopSettings, make_accelerator
 from engine.training.metrics import Display
 from engine.training.own.card import write_card
 from engine.training.own.plan import LEAST_SECONDS, Stage, Wish, stages
+from engine.training.precision import fast_precision
 from engine.training.prior_cli import lyrics_for, pulses_for
 from engine.training.prior_trainer import train_prior
 from engine.training.record import require_agreement
@@ -53,7 +54,7 @@ class Own:
     ) -> None:
         self.wish, self.data, self.audio, self.work = wish, data, audio, work
         self.device, self.threads, self.origin, self.show = device, threads, origin, show
-        self.precision: Precision = "bf16"
+        self.precision: Precision = fast_precision(device)
         self.base = load_model(wish.base)
         _require_enough(audio)
         if self.base.config.vocabularies:
