@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
+
+from engine.training.muon import Muon
 
 Name = Literal["muon", "adamw"]
 WEIGHT_DECAY = 0.01
@@ -27,7 +29,7 @@ class MuonAdamW(Optimizer):
         muon = {"params": matrices, "weight_decay": WEIGHT_DECAY}
         super().__init__([muon, *groups], {"lr": lr})
         # Steps as large as AdamW's, so that one rate and one schedule serve both.
-        self.muon = Muon([muon], lr=lr, momentum=MOMENTUM, adjust_lr_fn="match_rms_adamw")
+        self.muon = Muon([muon], lr=lr, momentum=MOMENTUM)
         self.adamw = AdamW(groups, lr=lr, betas=BETAS, fused=matrices[0].is_cuda)
         self.muon.state = self.adamw.state = self.state
         self.param_groups = [*self.muon.param_groups, *self.adamw.param_groups]
