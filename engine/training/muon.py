@@ -19,8 +19,8 @@ _COEFFICIENTS, _ROUNDS, _EPS = (3.4445, -4.775, 2.0315), 5, 1e-7  # as published
 
 
 def orthogonal(matrix: Tensor, dtype: torch.dtype) -> Tensor:
-    """About U V' of ``matrix`` = U S V', [m, n], by a quintic Newton-Schulz iteration in ``dtype``: singular values that are not tiny
-    come to lie between about 0.7 and 1.2."""
+    """About U V' of ``matrix`` = U S V', [m, n], by a quintic Newton-Schulz iteration in ``dtype``: singular values
+    that are not tiny come to lie between about 0.7 and 1.2."""
     a, b, c = _COEFFICIENTS
     x = matrix.to(dtype)
     tall = x.shape[0] > x.shape[1]
