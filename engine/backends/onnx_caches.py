@@ -67,6 +67,11 @@ class WindowCaches:
         first = self.arrays.pop(NAMES[Kind.PREVIOUS_ROW], None)
         self.previous = [] if first is None else [first, empty(Kind.PREVIOUS_ROW), empty(Kind.PREVIOUS_ROW)]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+        return sum(array.nbytes for array in (*self.arrays.values(), *self.previous))
+
     def given(self, length: int, column: int, before: int) -> Iterator[tuple[str, Array, bool]]:
         """Everything that a graph of ``length`` new positions reads, by its name there, and whether the graph updates
         it in place. ``column``: of a step; ``before``: which of ``previous`` is the row before, 0 to 2."""

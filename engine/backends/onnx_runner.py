@@ -143,6 +143,8 @@ class OnnxPrefill:
         block, width = config.shape.block_ctx, config.width
         self.added = np.zeros((config.ctx, lanes, width), np.float32)
         self.position = -1  # of the transformer; below 0 before the first window
+        self.rows = 0  # of the window, that have passed through
+        self.characters = np.zeros((lanes, self.joint), np.int64)
         self.waiting: Array | None = None  # logits that the prefill gave, if it gave any
         self._alone: OnnxPrefill | None = None  # of one lane, for lanes that start from the same
         self.row_inputs: dict[str, NDArray[Any]] = {
@@ -161,6 +163,16 @@ class OnnxPrefill:
         if self.lanes > 1 and lanes_alike(window):
             self._begin_once(window, stopped)
             return
+        self.prepare(window)
+        self.complete(window.prefix, stopped)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its caches and of what is added to every position."""
+        return self.caches.nbytes + self.added.nbytes
+
+    def prepare(self, window: WindowInput) -> None:
+        """See :class:`engine.backends.protocol.RowRunner`."""
         found = self._condition(window)
         self.added[:] = 0.0
         if "added" in found:
@@ -169,14 +181,54 @@ class OnnxPrefill:
         if "lyrics" in found:
             d = found["lyrics"].shape[-1]  # heads may be wider in the graphs, see onnx_weights.head_size
             self.caches.arrays["lyrics"][..., :d] = found["lyrics"]
-        ids = window.prefix + self.first_code
         if self.joint:
-            characters = (
-                np.zeros((self.lanes, self.joint), np.int64) if window.lyrics is None else window.lyrics
-            )
-            ids = np.concatenate((characters, ids), 1)
+            self.characters[:] = 0 if window.lyrics is None else window.lyrics
         self.row_inputs["start"][:, 0] = found["start"]
-        self._prefill(ids, window.prefix.shape[1] > 0, stopped)
+        self.position, self.waiting, self.rows = -1, None, 0
+
+    def pass_on(self, prefix: Codes) -> bool:
+        """See :class:`engine.backends.protocol.RowRunner`."""
+        known = self.joint + prefix.shape[1]
+        if (self.rows + 1) * self.config.shape.block_ctx > known:
+            return False
+        self._pass_row(self._ids(prefix))
+        return True
+
+    def complete(self, prefix: Codes, stopped: Stopped = never) -> None:
+        """See :class:`engine.backends.protocol.RowRunner`.
+
+        Unless the first position that is to be sampled begins a row, where it would be a whole row's work: the first
+        step computes it.
+        """
+        ids = self._ids(prefix)
+        block, total = self.config.shape.block_ctx, ids.shape[1]
+        stepped = prefix.shape[1] > 0 and total % block == 0
+        while self.rows < total // block + (not stepped):
+            if stopped():
+                self.position = -1
+                return
+            self._pass_row(ids)
+        self.position, self.waiting = (total - 1, None) if stepped else (total, self.row_graph.logits)
+
+    def _ids(self, prefix: Codes) -> Codes:
+        """Ids of the whole sequence, the characters first where the form is joint."""
+        ids = prefix + self.first_code
+        return np.concatenate((self.characters, ids), 1) if self.joint else ids
+
+    def _pass_row(self, ids: Codes) -> None:
+        """Pass the next row of the known ids [N, n] through; leaves the logits behind its last known id."""
+        block, total, inputs = self.config.shape.block_ctx, ids.shape[1], self.row_inputs
+        first = self.rows * block
+        before = ids[:, max(0, first - 1) : first + block - 1]
+        shift = 1 if first == 0 else 0
+        inputs["ids"][:] = 0
+        inputs["ids"][:, shift : shift + before.shape[1]] = before
+        inputs["opening"][0] = first == 0
+        inputs["places"][:] = np.arange(first, first + block)
+        inputs["last"][...] = min(total - first, block - 1)
+        inputs["added"][:] = self.added[first : first + block].swapaxes(0, 1)
+        self.row_graph.run(first)
+        self.rows += 1
 
     def _begin_once(self, window: WindowInput, stopped: Stopped) -> None:
         if self._alone is None:
@@ -233,31 +285,6 @@ class OnnxPrefill:
         names = [node.name for node in self.conditions.get_outputs()]
         given = {name: array for name, array in inputs.items() if name in wanted}
         return dict(zip(names, self.conditions.run(names, given), strict=True))
-
-    def _prefill(self, ids: Codes, given: bool, stopped: Stopped) -> None:
-        """Pass the known ids [N, n] through, row by row; leaves the logits of position n waiting.
-
-        Unless position n begins a row, where it would be a whole row's work: ``given`` the token before it, the first
-        step computes it.
-        """
-        block, total = self.config.shape.block_ctx, ids.shape[1]
-        inputs = self.row_inputs
-        stepped = given and total % block == 0
-        for row in range(total // block + (not stepped)):
-            if stopped():
-                self.position = -1
-                return
-            first = row * block
-            before = ids[:, max(0, first - 1) : first + block - 1]
-            shift = 1 if row == 0 else 0
-            inputs["ids"][:] = 0
-            inputs["ids"][:, shift : shift + before.shape[1]] = before
-            inputs["opening"][0] = row == 0
-            inputs["places"][:] = np.arange(first, first + block)
-            inputs["last"][...] = min(total - first, block - 1)
-            inputs["added"][:] = self.added[first : first + block].swapaxes(0, 1)
-            self.row_graph.run(first)
-        self.position, self.waiting = (total - 1, None) if stepped else (total, self.row_graph.logits)
 
 
 class OnnxRunner(OnnxPrefill):

@@ -71,6 +71,32 @@ class LevelRunner(Protocol):
 
 
 @runtime_checkable
+class RowRunner(LevelRunner, Protocol):
+    """A runner that can begin a window whose prefix is still being sampled: it passes through piece by piece.
+
+    :meth:`prepare`, :meth:`pass_on` as often as it says that it did something, and :meth:`complete` with the whole
+    prefix leave what one :meth:`begin` leaves, bit for bit.
+    """
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it keeps."""
+        ...
+
+    def prepare(self, window: WindowInput) -> None:
+        """Condition; what ``window`` says of its prefix is not looked at."""
+        ...
+
+    def pass_on(self, prefix: Codes) -> bool:
+        """Pass the next piece through, if ``prefix`` int64 [N, n], what is known of it, reaches so far."""
+        ...
+
+    def complete(self, prefix: Codes, stopped: Stopped = never) -> None:
+        """Pass on what is left of ``prefix`` int64 [N, n], the whole of it; see :meth:`begin`."""
+        ...
+
+
+@runtime_checkable
 class Backend(Protocol):
     """A loaded model that can encode, sample and decode."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.backends.protocol import Codes, LevelRunner
+from engine.sampling.ahead import Ahead
 from engine.sampling.plan import Window
 
 
@@ -52,7 +53,9 @@ class LevelState:
     told: int = 0  # windows that were reported, which happens in their order
     group: Group | None = None
     seconds_of: dict[int, float] = field(default_factory=dict)
-    runners: dict[int, LevelRunner] = field(default_factory=dict)
+    runners: dict[int, LevelRunner] = field(default_factory=dict)  # by lanes
+    resting: dict[int, LevelRunner] = field(default_factory=dict)  # second ones, which went ahead or are to
+    ahead: Ahead | None = None
     steps: int = 0  # tokens of every take sampled in this run
     seconds: float = 0.0
     unencoded: int = 0

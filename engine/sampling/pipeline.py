@@ -6,6 +6,7 @@ lower ones follow and the caller decodes. What is sampled does not depend on who
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -40,9 +41,17 @@ class Pipeline(AbstractContextManager["Pipeline"]):
             for level, state in scheduler.levels.items()
             if not state.finished
         ]
+        self._ahead = [
+            threading.Thread(
+                target=self._go_ahead, args=(scheduler, level), name=f"segue-ahead-{level}", daemon=True
+            )
+            for scheduler in schedulers
+            for level in scheduler.levels
+            if scheduler.may_go_ahead(level) and (os.cpu_count() or 1) > 1
+        ]
 
     def __enter__(self) -> Pipeline:
-        for thread in self._threads:
+        for thread in (*self._threads, *self._ahead):
             thread.start()
         return self
 
@@ -55,7 +64,7 @@ class Pipeline(AbstractContextManager["Pipeline"]):
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        for thread in self._threads:
+        for thread in (*self._threads, *self._ahead):
             thread.join()
 
     def reports(self) -> Iterator[list[TakeEvent]]:
@@ -82,6 +91,22 @@ class Pipeline(AbstractContextManager["Pipeline"]):
                 if self._wait_for(scheduler, level):
                     self._tell(list(scheduler.work(level)))
             self._tell(None)
+        except BaseException as error:
+            self._tell(error)
+
+    def _go_ahead(self, scheduler: Scheduler, level: int) -> None:
+        """Beside the level's own thread, for as long as it has windows to come."""
+        state = scheduler.levels[level]
+
+        def ready() -> bool:
+            return not self._stopped and scheduler.ready_ahead(level)
+
+        try:
+            while not self._stopped and not state.finished:
+                with self._changed:
+                    found = self._changed.wait_for(ready, _LOOK_SECONDS)
+                if found:
+                    scheduler.go_ahead(level)
         except BaseException as error:
             self._tell(error)
 

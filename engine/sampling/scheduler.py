@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from engine.backends.protocol import Backend, Codes, WindowInput
+from engine.backends.protocol import Backend, Codes, RowRunner, WindowInput
 from engine.events import KeptCodes, LeadCodes, PrimeEncoded, WindowDone
 from engine.lyrics import SongLyrics, window_ids
 from engine.prior.pulse import SongPulse
 from engine.request import Sampling, Style
+from engine.sampling.ahead import MOST_BYTES, Ahead
 from engine.sampling.levels import Group, LevelState, restore
 from engine.sampling.noise import uniforms
 from engine.sampling.plan import Plan, Window
@@ -208,6 +209,7 @@ class Scheduler:
                 state.leadless = [index for index in state.leadless if index not in begun]
             if self.stopping.is_set():  # to begin takes as long as several quanta
                 return
+            state.ahead = self._next(state, state.group)
         group = state.group
         count = min(QUANTUM, group.tokens - group.done)
         self._sample(state, group, count)
@@ -221,8 +223,9 @@ class Scheduler:
                 if window.tokens:
                     state.seconds_of[window.index] = group.seconds / len(group.windows)
             state.group = None
-            if state.finished:
-                state.runners.clear()  # their caches are most of what a level takes; others go on for long
+            if state.finished:  # their caches are most of what a level takes; others go on for long
+                state.runners.clear()
+                state.resting.clear()
             yield from self._finished(state, level)
 
     def _sample(self, state: LevelState, group: Group, count: int) -> None:
@@ -280,12 +283,70 @@ class Scheduler:
         begun = self.warm.take(first.level, lanes, given) if self.warm else None
         if begun is not None:
             state.runners[lanes] = begun
-        else:
+        elif not self._gone_ahead(state, together, given):
             if lanes not in state.runners:
                 state.runners[lanes] = self.backend.runner(first.level, lanes)
             state.runners[lanes].begin(given, self.stopping.is_set)
         lead = np.zeros((lanes, first.overlap), np.int64)
         return Group(tuple(together), state.runners[lanes], noise, last, lead)
+
+    # -- the window after the one that is being sampled -----------------------------------------------------------
+
+    def may_go_ahead(self, level: int) -> bool:
+        """Whether windows of the level are sampled one after the other with nothing above them to wait for."""
+        windows = self.levels[level].windows
+        return len(windows) > 1 and not any(window.upper[1] for window in windows)
+
+    def ready_ahead(self, level: int) -> bool:
+        """Whether something can be done for the window after the one that is being sampled."""
+        state = self.levels[level]
+        ahead = state.ahead
+        return ahead is not None and ahead.ready(self._known_of(state, ahead.window))
+
+    def go_ahead(self, level: int) -> None:
+        """Do a piece of it. For another thread than the level's."""
+        state = self.levels[level]
+        ahead = state.ahead
+        if ahead is not None:
+            window = ahead.window
+            known = window.start + self._known_of(state, window)
+            ahead.go_on(state.codes[:, window.start : known])
+
+    def _known_of(self, state: LevelState, window: Window) -> int:
+        return min(max(0, state.filled - window.start), window.prefix)
+
+    def _next(self, state: LevelState, group: Group) -> Ahead | None:
+        """What goes ahead while ``group`` is sampled: the window that comes next and sees it, if any."""
+        window = group.windows[0]
+        if len(group.windows) > 1 or not state.waiting or not self.may_go_ahead(window.level):
+            return None
+        after = state.windows[state.waiting[0]]
+        lanes = len(self.takes)
+        runner = state.runners[lanes]
+        if after.first_sampled != window.stop or not isinstance(runner, RowRunner):
+            return None
+        if runner.nbytes > MOST_BYTES:
+            return None
+
+        def make() -> tuple[RowRunner, WindowInput]:
+            second = state.resting.pop(lanes, None) or self.backend.runner(window.level, lanes)
+            assert isinstance(second, RowRunner)
+            return second, self.window_input([after])
+
+        return Ahead(after, make)
+
+    def _gone_ahead(self, state: LevelState, together: Sequence[Window], given: WindowInput) -> bool:
+        """Begin a window by the runner that went ahead to it; whether there was one."""
+        ahead, state.ahead = state.ahead, None
+        runner = ahead.take() if ahead is not None else None
+        if runner is None or ahead is None or together != [ahead.window]:
+            return False
+        runner.complete(given.prefix, self.stopping.is_set)
+        lanes = len(given.prefix)
+        state.resting[lanes], state.runners[lanes] = state.runners[lanes], runner
+        return True
+
+    # -- what a window starts from --------------------------------------------------------------------------------
 
     def begin_early(self, level: int) -> WarmStart | None:
         """The first window of a level, begun for takes that will be like these; None where none can be."""

@@ -19,6 +19,8 @@ from engine.training.options import (
 )
 
 _LYRIC_DEPTH = 4
+_FORM = ("width", "depth", "heads", "pulse", "style_signal")  # options that decide what the prior is
+_FORM += ("characters", "lyric_order", "lyric_width", "lyric_depth")
 
 
 @click.command()
@@ -74,54 +76,32 @@ def prior(
     as_json: bool,
     plots: bool,
     cache: Path | None,
-    width: int | None,
-    depth: int | None,
-    heads: int | None,
     source: str | None,
-    characters: int | None,
-    lyric_order: str,
-    lyric_width: int | None,
-    lyric_depth: int,
-    pulse: bool,
-    style_signal: bool,
     optimizer: Any,
-    **budget: Any,
+    **options: Any,
 ) -> None:
     """Train the prior of one level on DATA, encoded by the codec of the run CODEC.
 
     Without DATA the codes that are already there are used. With --from and --lyrics a trained prior is given
     lyrics: it begins by saying what it said before.
     """
-    from engine.prior.config import PulseConfig
     from engine.training import prior_trainer as trainer
     from engine.training.loop import make_accelerator
     from engine.training.precision import fast_precision
     from engine.training.starting import starting_prior
 
-    precision = fast_precision(budget["device"])
-    settings = loop_settings(budget, batch=4, lr=1e-3, decay="linear", precision=precision)
+    form = {name: options.pop(name) for name in _FORM}
+    precision = fast_precision(options["device"])
+    settings = loop_settings(options, batch=4, lr=1e-3, decay="linear", precision=precision)
     accelerator = make_accelerator(settings)
     levels = (level,) if level == LEVELS - 1 else (level, level + 1)
     store = open_codes(data, codec_run, codes, cache, levels, jobs, settings.device)
-    shape = {name: value for name, value in (("width", width), ("depth", depth), ("heads", heads)) if value}
+    shape = {name: form[name] for name in ("width", "depth", "heads") if form[name]}
     if source and shape:
         raise click.UsageError("--from has its own width, depth and heads; leave those options out")
     start = starting_prior(source, level, store) if source else None
     config = start.config if start else trainer.prior_config(store, level, **shape)
-    if pulse:
-        config = _changed(config, pulse=PulseConfig().model_dump())
-    if style_signal:
-        config = _changed(config, style_signal=True)
-    if characters:
-        config, start = _with_lyrics(
-            config,
-            start,
-            characters,
-            int(lyric_order),
-            lyric_width or config.width // 2,
-            lyric_depth,
-            settings.seed,
-        )
+    config, start = _formed(config, start, form, settings.seed)
     summary = trainer.train_prior(
         config,
         store,
@@ -136,6 +116,21 @@ def prior(
         pulses=pulses_for(data, store, config),
     )
     finish([summary], {"prior": str(run / f"prior_{level}.safetensors")}, as_json)
+
+
+def _formed(config: Any, start: Any, form: dict[str, Any], seed: int) -> tuple[Any, Any]:
+    """The shape with the signals and lyrics that are asked for, and the prior that training begins with, or None."""
+    from engine.prior.config import PulseConfig
+
+    if form["pulse"]:
+        config = _changed(config, pulse=PulseConfig().model_dump())
+    if form["style_signal"]:
+        config = _changed(config, style_signal=True)
+    if not form["characters"]:
+        return config, start
+    width = form["lyric_width"] or config.width // 2
+    order, depth = int(form["lyric_order"]), form["lyric_depth"]
+    return _with_lyrics(config, start, form["characters"], order, width, depth, seed)
 
 
 def _with_lyrics(
