@@ -19,8 +19,11 @@ from engine.training.options import (
 )
 
 _LYRIC_DEPTH = 4
-_FORM = ("width", "depth", "heads", "pulse", "style_signal")  # options that decide what the prior is
-_FORM += ("characters", "lyric_order", "lyric_width", "lyric_depth")
+# Options that decide what the prior is.
+_FORM = (
+    *("width", "depth", "heads", "pulse", "style_signal"),
+    *("characters", "lyric_order", "lyric_width", "lyric_depth"),
+)
 
 
 @click.command()
