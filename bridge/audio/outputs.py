@@ -170,21 +170,20 @@ class DeviceOutput:
             time.sleep(0.002)
 
     def _callback(self, raw: Any, frames: int, timing: Any, status: Any) -> None:
-        self._dozed += 1
-        if self._dozed < self._doze and self.player.silent and not status:
+        if self.player.silent and len(raw) <= len(self._silence) and not status and self._latency >= 0:
+            self._dozed += 1
+            if self._dozed >= self._doze:
+                self._look(time.monotonic_ns(), timing)
             raw[:] = self._silence[: len(raw)]
             self.player.frame += frames
             return
         begin = time.monotonic_ns()
-        self._heart.beat_output(begin)
-        ahead = max(0.0, timing.outputBufferDacTime - timing.currentTime)
-        self._anchoring.update(self.player.frame, begin + round(ahead * 1e9))
+        ahead = self._look(begin, timing)
         if self._latency < 0:
             self._latency = ahead
+            self._doze = int(_DOZE_SECONDS * self.player.rate / frames)
         elif status:
             self.late += 1
-        self._dozed = 0
-        self._doze = int(_DOZE_SECONDS * self.player.rate / frames) if len(raw) <= len(self._silence) else 0
         out = np.frombuffer(raw, np.float32).reshape(frames, self._channels)
         if self._first:
             out[:, : self._first] = 0
@@ -196,6 +195,14 @@ class DeviceOutput:
             out[done : done + count, self._first :] = mono[:, None]
             done += count
         self.busy_ns += time.monotonic_ns() - begin
+
+    def _look(self, now_ns: int, timing: Any) -> float:
+        """Note that a block is asked for, and when it is heard; returns in how many seconds."""
+        self._dozed = 0
+        self._heart.beat_output(now_ns)
+        ahead = max(0.0, timing.outputBufferDacTime - timing.currentTime)
+        self._anchoring.update(self.player.frame, now_ns + round(ahead * 1e9))
+        return ahead
 
 
 def _beginning(anchor: Anchor | None) -> dict[str, int]:
