@@ -34,6 +34,13 @@ from tests.bridge.conftest import MOCK, RunningSession, StartSession, wait_idle
             "no_file",
             "the path 'riff.wav' is relative; give the whole path",
         ),
+        (
+            "/segue/prime/file",
+            ("/nowhere/riff.wav", 0.0, 0.0, 0.5),
+            422,
+            "out_of_range",
+            "the tempo is 0.5 bpm; it must be 0 (as heard) or from 20 to 400",
+        ),
         ("/segue/param/seed", (-1,), 422, "out_of_range", "a whole number from 0 to 2147483647, not -1"),
         (
             "/segue/param/bpm",

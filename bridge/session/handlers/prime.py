@@ -8,8 +8,8 @@ from bridge.osc.endpoint import Peer, is_loopback
 from bridge.osc.table import Call
 from bridge.session.desk import Desk
 from bridge.session.primes import Prime, absolute_path, allowed_path
-from engine.errors import SegueError
-from engine.request import PrimeRef
+from engine.errors import OutOfRange, SegueError
+from engine.request import MAX_BPM, MIN_BPM, PrimeRef
 
 
 def submit(desk: Desk, prime: Prime, peer: Peer) -> None:
@@ -40,6 +40,10 @@ class PrimeHandlers:
         desk = self._desk
         desk.engine_ready()
         path, start, length, bpm = (*call.values, 0.0, 0.0, 0.0)[:4]
+        if bpm and not MIN_BPM <= float(bpm) <= MAX_BPM:
+            raise OutOfRange(
+                f"the tempo is {float(bpm):g} bpm; it must be 0 (as heard) or from {MIN_BPM:g} to {MAX_BPM:g}"
+            )
         ref = PrimeRef(
             path=absolute_path(str(path)), start_seconds=float(start), length_seconds=float(length) or None
         )
