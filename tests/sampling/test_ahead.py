@@ -151,4 +151,5 @@ def test_called_off_in_the_middle_no_thread_is_left(model: Model, prime: NDArray
     backend, looked = PiecewiseBackend(model), iter(range(6))
     with pytest.raises(Cancelled):
         list(continue_takes(backend, request(), (5,), prime, should_stop=lambda: next(looked, None) is None))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("segue-")]
+    mine = ("segue-ahead", "segue-level")
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(mine)]
