@@ -98,6 +98,7 @@ def test_a_single_autoencoder_trains_the_whole_and_is_heard_from_its_top_codes_a
     assert not torch.allclose(module(x).reconstruction, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_all_cells_are_run_once_and_told_beside_the_paper(tones: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

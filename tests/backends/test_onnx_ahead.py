@@ -27,7 +27,9 @@ def steps(runner: OnnxRunner, last: Any, following: np.ndarray) -> np.ndarray:
     return np.stack([runner.step(codes).copy() for codes in (last, *following.T)])
 
 
-@pytest.mark.parametrize("form", often(FORMS, but=("lyric encoder", "merged decoder", "style alone")))
+@pytest.mark.parametrize(
+    "form", often(FORMS, but=("lyric encoder", "joint lyrics", "merged decoder", "style alone"))
+)
 def test_every_kind_of_cache_is_filled_alike(form: dict[str, Any], tmp_path: Path) -> None:
     """Two lanes, prefixes that end in, at and behind a row, of which ever more is known; one window after another."""
     torch.manual_seed(1)

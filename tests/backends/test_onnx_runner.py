@@ -174,9 +174,7 @@ ALIKE = FORMS | {"joint lyrics in whole rows": WHOLE_ROWS_OF_LYRICS}
 @pytest.mark.parametrize(
     "form",
     [
-        pytest.param(
-            form, id=name, marks=[] if name in ("pulse and style", "joint lyrics") else [pytest.mark.slow]
-        )
+        pytest.param(form, id=name, marks=[] if name == "pulse and style" else [pytest.mark.slow])
         for name, form in ALIKE.items()
     ],
 )

@@ -70,7 +70,7 @@ def sampled(
     return np.concatenate(parts, 1)
 
 
-@pytest.mark.parametrize("form", often({name: name for name in FORMS}, but=("joint",)))
+@pytest.mark.parametrize("form", often({name: name for name in FORMS}, but=("joint", "separate")))
 def test_tokens_are_those_of_the_eager_runner(form: str, config: ModelConfig) -> None:
     """Lanes 1 to 4, windows with and without a prefix, every filter, chunks of any size, one runner for all."""
     prior = form_prior(form)

@@ -214,6 +214,7 @@ def test_a_signal_ends_everything_and_the_bridge_has_no_torch(
     client.close()
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_kills_at_once(tiny: Path, tmp_path: Path):
     process = serve(tiny, tmp_path / "takes", "--device", "none")
     assert process.stdout is not None

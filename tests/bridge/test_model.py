@@ -128,6 +128,7 @@ def test_an_engine_that_dies_later_comes_back_with_the_new_model(start_session: 
     assert running.session.engine.ready is not None and running.session.engine.ready.model == "mock-2"
 
 
+@pytest.mark.slow
 def test_two_real_models(start_session: StartSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     one, other = (
         make_tiny_model(tmp_path / "models" / name, seed) for seed, name in enumerate(("one", "other"))

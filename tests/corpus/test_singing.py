@@ -237,6 +237,7 @@ def test_a_sung_corpus_has_its_words_beside_the_songs(sung_corpus: Path) -> None
     assert found
 
 
+@pytest.mark.slow
 def test_songs_without_a_singer_stay_as_they_are(
     small_corpus: Path, sung_corpus: Path, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def test_takes_without_a_seam_are_refused(backend: TorchBackend) -> None:
         compare_ways(backend, [song(0.3)], 1, prime_seconds=0.2, seconds=0.045, ways=(Way("sequential"),))
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_draws(folder: Path, tmp_path: Path) -> None:
     data = tmp_path / "loops"
     data.mkdir()

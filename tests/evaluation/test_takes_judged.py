@@ -153,6 +153,7 @@ def test_the_page_is_whole_by_itself_and_plays_what_was_measured(
     assert names == ["example-01.png", "example-02.png"]
 
 
+@pytest.mark.slow
 def test_styles_changes_and_long_takes(model: str, loops: str, tmp_path: Path) -> None:
     given = ["--primes", "1", "--seconds", "4", "--then", "--long", "1", "--long-seconds", "20"]
     report = run(model, "--on", loops, *given, "--out", str(tmp_path / "out"))

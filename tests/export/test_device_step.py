@@ -101,7 +101,12 @@ def compare(ours: DeviceRunner, theirs: OnnxRunner, prior: Prior, lanes: int) ->
 @pytest.mark.parametrize(
     ("form", "lanes"),
     [
-        pytest.param(form, lanes, id=name, marks=[pytest.mark.slow] if "lyric" in name else [])
+        pytest.param(
+            form,
+            lanes,
+            id=name,
+            marks=[] if name in ("merged decoder", "pulse and style") else [pytest.mark.slow],
+        )
         for (name, form), lanes in zip(FORMS.items(), (2, 3, 1, 4, 2, 3), strict=True)
     ],
 )
@@ -303,6 +308,7 @@ def test_a_model_exported_before_there_were_graphs_for_cards_is_told(exported: P
         OnnxBackend(folder, place="cuda")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(place_here() == "cuda", reason="ONNX Runtime has a card here")
 def test_a_card_that_graphs_cannot_use_is_told_in_a_line(
     exported: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

@@ -75,7 +75,7 @@ def sessions(folder: Path, prior: Any, precision: GraphPrecision = "fp32") -> Le
     return LevelSessions(loaded[0], loaded[1], open_graph(folder / "conditions.onnx", {}))
 
 
-@pytest.mark.parametrize("form", often(FORMS, but=("lyric encoder", "style alone")))
+@pytest.mark.parametrize("form", often(FORMS, but=("lyric encoder", "joint lyrics", "style alone")))
 def test_every_position_of_every_kind_equals_torch(form: dict[str, Any], tmp_path: Path) -> None:
     """From every kind of prefix (none, partial rows, whole rows), two lanes, one window after another."""
     torch.manual_seed(1)

@@ -251,6 +251,7 @@ def test_only_the_last_minute_of_what_was_heard_is_filed_again(
     np.testing.assert_array_equal(apart.codes()[2], child.codes()[2])
 
 
+@pytest.mark.slow
 def test_a_kept_cancel_changes_nothing_of_a_resumed_take(
     backend: TorchBackend, request_: Request, whole: Take, tmp_path: Path
 ) -> None:

@@ -203,6 +203,7 @@ def test_a_taken_query_port_is_noted() -> None:
 # -- models ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_model_is_opened_as_a_session_would() -> None:
     finding = models.check_model("starter")
     assert finding.level is Level.OK

@@ -99,10 +99,10 @@ def prime() -> NDArray[np.float32]:
     return (np.random.default_rng(0).standard_normal(9000) * 0.2).astype(np.float32)
 
 
-def request(fidelity: Fidelity = Fidelity.DRAFT) -> Request:
+def request(fidelity: Fidelity = Fidelity.DRAFT, frames: int = 24_000) -> Request:
     top = LevelSampling(hop_fraction=0.25)
     return Request(
-        prime=PrimeRef(path="riff.wav"), frames=24_000, seed=5, fidelity=fidelity, sampling=Sampling(top=top)
+        prime=PrimeRef(path="riff.wav"), frames=frames, seed=5, fidelity=fidelity, sampling=Sampling(top=top)
     )
 
 
@@ -127,7 +127,7 @@ def test_takes_are_what_they_are_without(
 
 def test_at_full_fidelity_only_the_top_goes_ahead(model: Model, prime: NDArray[np.float32]) -> None:
     backend = PiecewiseBackend(model)
-    full = request(Fidelity.FULL)
+    full = request(Fidelity.FULL, 9_000)
     wanted = heard(e for _, e in continue_takes(TorchBackend(model), full, (5,), prime))
     found = heard(e for _, e in continue_takes(backend, full, (5,), prime))
     np.testing.assert_allclose(found, wanted, atol=1e-6)

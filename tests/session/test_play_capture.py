@@ -125,6 +125,7 @@ def test_the_input_is_heard_beside_the_takes_as_loud_as_was_asked_for(
     recorder.close()
 
 
+@pytest.mark.slow
 def test_the_input_begins_at_the_channel_that_was_asked_for(
     client: OscClient, jack_server: JackServer, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def test_the_shipped_model_takes_exactly_what_was_planned(precision: Precision) 
         assert level.caches == storages(*(t for cache in caches for t in (cache.keys, cache.values)))
 
 
+@pytest.mark.slow
 def test_loading_takes_no_more_memory_than_planned() -> None:
     """In a process of its own: the resident set grows by the weights (two copies of one tensor, and little else)."""
     code = """

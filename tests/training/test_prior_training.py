@@ -84,7 +84,7 @@ def train(store: CodeStore, run: Path, level: int, steps: int, **changes: object
     )
 
 
-@pytest.mark.parametrize(("level", "precision"), [(2, "no"), (1, "bf16")])
+@pytest.mark.parametrize(("level", "precision"), [(2, "no"), pytest.param(1, "bf16", marks=pytest.mark.slow)])
 def test_a_prior_learns_what_a_unigram_cannot(tmp_path: Path, level: int, precision: str) -> None:
     summary = train(
         patterned_store(tmp_path / "codes", walking=level == 2),
