@@ -25,7 +25,7 @@ from engine.request import Request
 
 FADE_MS = 50.0
 AGAIN_SECONDS = 0.06  # without another wish for so long, the last one is carried out
-LEAST_LEAD, MOST_LEAD = 0.12, 0.6  # seconds ahead of the listener
+LEAST_LEAD, MOST_LEAD = 0.12, 1.5  # seconds ahead of the listener
 # Of what sounded, the new style is given as much as carries the beat on: less to read in before the first sound, and
 # less of the old style that would drown the new one.
 PRIME_SECONDS = 1.5
