@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from engine.errors import SegueError
+from engine.errors import SegueError, TrainingError
 from engine.training.options import (
     budget_options,
     finish,
@@ -71,6 +71,8 @@ def codec(
     from engine.training import codec_trainer as trainer
     from engine.training.starting import starting_codec
 
+    if keep_codes and source is None:
+        raise TrainingError("there are no codes to keep; name the model they are of with --from")
     base, record = starting_codec(source) if source else (None, {})
     summaries: list[dict[str, Any]] = []
     if not only_assemble:

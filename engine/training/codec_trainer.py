@@ -100,8 +100,7 @@ class CodecTask(Task):
         start: CodecLevel | None = None,
         keep_codes: bool = False,
     ) -> None:
-        if keep_codes and start is None:
-            raise TrainingError("there are no codes to keep; name the model they are of with --from")
+        assert start is not None or not keep_codes
         hop = config.hops[level]
         least = max(n_fft for n_fft, _, _ in (*config.stft, SINGLE_SCALE))
         if crop % hop or crop < least:

@@ -45,12 +45,16 @@ class Muon(Optimizer):
         assert closure is None
         for group in self.param_groups:
             rate, momentum = group["lr"], group["momentum"]
+            dtype = _type_for(group["params"][0])
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
-                kept = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight.grad))
+                state = self.state[weight]
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(weight.grad)
+                kept = state["momentum_buffer"]
                 kept.lerp_(weight.grad, 1 - momentum)
-                step = orthogonal(weight.grad.lerp(kept, momentum), _type_for(weight))
+                step = orthogonal(weight.grad.lerp(kept, momentum), dtype)
                 weight.mul_(1 - rate * group["weight_decay"])
                 weight.add_(step.to(weight.dtype), alpha=-rate * 0.2 * math.sqrt(max(weight.shape)))
 

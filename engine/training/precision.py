@@ -16,7 +16,7 @@ def fast_precision(device: Device) -> Literal["no", "bf16"]:
     times as long as in float32 (measured on a Zen 3 core: 1.9 against 40 GFLOP/s).
     """
     if device != "cpu" and torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
     try:
         supported = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):  # a build of torch without oneDNN

@@ -14,15 +14,16 @@ from engine.codec.vqvae import Codec
 from engine.errors import TrainingError
 from engine.prior.config import PriorConfig
 from engine.prior.prior import Prior
-from engine.store import load_model
+from engine.store import load_codec, load_model, model_folder, read_config
 from engine.training.codes import CodeStore
 from engine.training.prior_trainer import load_prior
 
 
 def starting_codec(source: str) -> tuple[Codec, dict[str, Any]]:
     """The codec of the model ``source`` (name or folder) and its training record. Raises NoModel."""
-    model = load_model(source, levels=())
-    return model.codec, dict(model.config.training.get("codec", {}))
+    folder = model_folder(source)
+    config = read_config(folder)
+    return load_codec(folder, config, "cpu"), dict(config.training.get("codec", {}))
 
 
 def starting_prior(source: str, level: int, store: CodeStore) -> Prior:

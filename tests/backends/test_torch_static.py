@@ -70,7 +70,7 @@ def sampled(
     return np.concatenate(parts, 1)
 
 
-@pytest.mark.parametrize("form", often({name: name for name in FORMS}, but=("joint", "separate")))
+@pytest.mark.parametrize("form", often(tuple(FORMS), but=("joint", "separate")))
 def test_tokens_are_those_of_the_eager_runner(form: str, config: ModelConfig) -> None:
     """Lanes 1 to 4, windows with and without a prefix, every filter, chunks of any size, one runner for all."""
     prior = form_prior(form)
@@ -211,7 +211,7 @@ def test_logits_that_overflow_are_told_and_leave_nothing_behind(config: ModelCon
 
 
 @pytest.mark.parametrize("weights", ["plain", "int8"])
-@pytest.mark.parametrize("form", often({name: name for name in FORMS}, but=("joint",)))
+@pytest.mark.parametrize("form", often(tuple(FORMS), but=("joint",)))
 def test_a_captured_step_uses_its_own_device_and_no_value(
     form: str, weights: str, config: ModelConfig
 ) -> None:

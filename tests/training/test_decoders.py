@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from bridge.cli import segue
 from engine.store import load_model
+from engine.training.codec_trainer import load_codec
 from tests.host.tiny import make_tiny_model
 from tests.training.sounds import tone_folder
 
@@ -64,16 +66,19 @@ def test_only_a_decoder_learns_and_the_priors_stay(data: Path, tmp_path: Path) -
 
 
 def test_resumed_it_goes_on_with_the_decoder(data: Path, tmp_path: Path) -> None:
-    usual = ("codec", data, "--from", "small", "--keep-codes", "--levels", 2)
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    for run, steps in ((whole, (6,)), (parts, (3, 6))):
-        for count in steps:
-            done = train(*usual, "--out", run, *SMALL, "--steps", count, "--lr", 1e-3)
-            assert done.exit_code == 0, done.output
-    one, other = ((run / "codec.json").read_text() for run in (whole, parts))
-    assert one == other
-    steps = json.loads((parts / "codec_training.json").read_text())["2"]["steps"]
-    assert steps == 6
+    usual = ("codec", data, "--from", "small", "--keep-codes", "--levels", 2, "--out", tmp_path / "run")
+    states = [load_model("small").codec.levels[2].state_dict()]
+    for count in (3, 6):
+        done = train(*usual, *SMALL, "--steps", count, "--lr", 1e-3)
+        assert done.exit_code == 0, done.output
+        states.append(load_codec(tmp_path / "run").levels[2].state_dict())
+    trained = [name for name in states[0] if name.startswith("decoder.")]
+    for name in {*states[0]} - {*trained}:
+        if name.startswith("encoder.") or name.endswith("codebook"):
+            assert all(torch.equal(states[0][name], state[name]) for state in states[1:]), name
+    for one, other in pairwise(states):
+        assert not all(torch.equal(one[name], other[name]) for name in trained)
+    assert json.loads((tmp_path / "run" / "codec_training.json").read_text())["2"]["steps"] == 6
 
 
 def test_codes_that_have_changed_part_with_the_priors(data: Path, tmp_path: Path) -> None:

@@ -31,5 +31,9 @@ def test_a_build_of_torch_that_cannot_tell_trains_in_float32(monkeypatch: pytest
 def test_a_card_without_it_trains_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for able, wanted in ((True, "bf16"), (False, "no")):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able: able)
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation, able=able: able and not including_emulation,
+        )
         assert fast_precision("auto") == fast_precision("cuda") == wanted
