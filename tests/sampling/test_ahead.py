@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from engine.backends.torch_backend import TorchBackend
 from engine.errors import Cancelled
 from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Sampling
 from engine.sampling import continue_takes
+from engine.sampling.ahead import MOST_BYTES
 from engine.store.folder import Model
 from tests.prior.build import tiny_model
 from tests.sampling.collecting import collect, heard
@@ -33,17 +33,18 @@ class PiecewiseBackend(TorchBackend):
         self.size = nbytes
         self.made = 0
         self.fail_ahead = False
+        self.caught_up = threading.Event()  # nothing more can go ahead with what is known
 
     def runner(self, level: int, lanes: int) -> Piecewise:  # type: ignore[override]
         self.made += level == 2
-        return Piecewise(self, super().runner(level, lanes))
+        return Piecewise(self, super().runner(level, lanes), level)
 
 
 class Piecewise:
-    """One of its runners. It samples slowly enough for another thread to keep up."""
+    """One of its runners. Before the top samples it waits for the thread that goes ahead, if there is one."""
 
-    def __init__(self, backend: PiecewiseBackend, real: object) -> None:
-        self.backend, self.real = backend, real
+    def __init__(self, backend: PiecewiseBackend, real: object, level: int) -> None:
+        self.backend, self.real, self.level = backend, real, level
         self.given: WindowInput | None = None
         self.passed: Codes = np.zeros((0, 0), np.int64)
 
@@ -65,6 +66,7 @@ class Piecewise:
         count = self.passed.shape[1]
         np.testing.assert_array_equal(prefix[:, :count], self.passed)
         if prefix.shape[1] < count + PIECE:
+            self.backend.caught_up.set()
             return False
         self.passed = prefix[:, : count + PIECE].copy()
         return True
@@ -79,7 +81,9 @@ class Piecewise:
         return self.real.step(previous)  # type: ignore[attr-defined,no-any-return]
 
     def sample(self, previous: Codes | None, noise: NDArray[np.float64], settings: LevelSampling) -> Codes:
-        time.sleep(0.01)
+        if self.level == 2 and self.backend.size < MOST_BYTES:
+            self.backend.caught_up.wait(0.5)
+            self.backend.caught_up.clear()
         return self.real.sample(previous, noise, settings)  # type: ignore[attr-defined,no-any-return]
 
 
@@ -119,7 +123,9 @@ def test_takes_are_what_they_are_without(
         np.testing.assert_allclose(new[0], old[0], atol=1e-6)
     assert len(backend.pieces) > 8
     went = backend.pieces[1:]  # nobody went ahead of the first
-    assert sum(count >= 32 for count in went) >= 3  # of 48 tokens (a busy machine may not always get there)
+    assert sum(count >= 32 for count in went) > 0.7 * len(
+        went
+    )  # of 48 tokens, the last ones of which come last
     assert backend.made == 2  # which take turns
 
 
