@@ -101,7 +101,10 @@ def deciding_files(folder: Path, config: ModelConfig, graphs: bool = False) -> d
     sample; with ``graphs`` the list of graphs too, which has the digest of each.
     """
     digests = weight_digests(folder, len(config.priors))
-    deciding = config.model_dump(mode="json", exclude={"training", "metrics"})
+    # As it is written, not as it is understood: a setting that a later version adds, at the value that changes
+    # nothing, must not make another model of it.
+    written = json.loads((folder / CONFIG_FILE).read_bytes())
+    deciding = {name: value for name, value in written.items() if name not in ("training", "metrics")}
     digests[CONFIG_FILE] = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
     if graphs:
         digests[GRAPHS_FILE] = file_digest(folder / GRAPHS_FILE)

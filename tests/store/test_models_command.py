@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -172,6 +173,18 @@ def test_a_models_identity_is_of_its_files(own: Path) -> None:
     (own / "kept").rename(own / "SHA256SUMS")
     flip(own / "prior_2.safetensors")
     assert model_hash(own, 3) != before
+
+
+def test_a_setting_that_a_later_version_adds_makes_no_other_model(own: Path) -> None:
+    """Takes are recalled by the digests of what decided them; ``model.json`` counts as it was written."""
+    path = own / "model.json"
+    written = json.loads(path.read_text())
+    for prior in written["priors"]:
+        del prior["style_signal"]  # as a model from before there was such a thing
+    path.write_text(json.dumps(written))
+    deciding = {name: value for name, value in written.items() if name not in ("training", "metrics")}
+    digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+    assert load_model("mine").files["model.json"] == digest
 
 
 def test_a_damaged_list_of_digests(own: Path) -> None:
