@@ -12,6 +12,9 @@ from engine.request import Frozen
 Positive = Annotated[int, Field(ge=1)]
 
 
+LOSSES = ("lmix_l1", "lmix_l2", "lmix_linf", "linf_k", "spectral", "multispectral", "logspectral")
+
+
 class CodecConfig(Frozen):
     """One VQ-VAE: ``len(downs)`` independent encoder/decoder pairs, level 0 the bottom (finest).
 
@@ -40,6 +43,7 @@ class CodecConfig(Frozen):
     linf_k: Positive = 2048
     spectral: Annotated[float, Field(ge=0)] = 0.0
     multispectral: Annotated[float, Field(ge=0)] = 1.0
+    logspectral: Annotated[float, Field(ge=0)] = 0.0  # beyond the paper: quiet highs count as much as loud lows
     stft: tuple[tuple[Positive, Positive, Positive], ...] = (
         (2048, 240, 1200),
         (1024, 120, 600),
@@ -66,6 +70,10 @@ class CodecConfig(Frozen):
         steps = [stride**down for stride, down in zip(self.strides, self.downs, strict=True)]
         return tuple(prod(steps[: level + 1]) for level in range(self.levels))
 
+    def with_losses_of(self, other: CodecConfig) -> CodecConfig:
+        """The same networks, trained for what ``other`` is."""
+        return self.model_copy(update={name: getattr(other, name) for name in LOSSES})
+
     def level_width(self, level: int) -> int:
         """Channels of the residual stacks of one level."""
         return self.width * self.multipliers[level]
@@ -75,6 +83,14 @@ class CodecConfig(Frozen):
         depth = self.depth * self.multipliers[level]
         cycle = self.dilation_cycle or depth
         return tuple(self.dilation_growth ** (d % cycle) for d in range(depth))
+
+
+def for_spectra(config: CodecConfig) -> CodecConfig:
+    """The same with magnitudes before phase, which codes of the upper levels cannot know: a decoder that is asked for
+    the waveform plays what it is unsure of too quietly. Measured on the starter's top decoder: README of the model."""
+    return config.model_copy(
+        update={"lmix_l2": 0.1, "lmix_linf": 0.002, "spectral": 1.0, "multispectral": 1.0, "logspectral": 0.3}
+    )
 
 
 def released() -> CodecConfig:

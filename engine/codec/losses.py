@@ -12,6 +12,7 @@ from engine.codec.config import CodecConfig
 from engine.request import Frozen
 
 SINGLE_SCALE = (2048, 256, 1536)  # n_fft, hop, window: the scale of normalisation and spectral convergence
+LOG_FLOOR = 1e-2  # magnitude under which the logarithm no longer tells quiet from silent
 SILENCE = 2e-3  # Frobenius norm of a target spectrum under which convergence counts as 0
 
 
@@ -66,10 +67,16 @@ def _spectral_distance(target: Tensor, reconstruction: Tensor, scale: tuple[int,
     return difference.flatten(1).norm(dim=1)  # [N]
 
 
+def _log_distance(target: Tensor, reconstruction: Tensor, scale: tuple[int, int, int]) -> Tensor:
+    wanted, found = spectrum(target, scale), spectrum(reconstruction, scale)
+    return ((wanted + LOG_FLOOR).log() - (found + LOG_FLOOR).log()).abs().mean()
+
+
 def codec_loss(
     target: Tensor, reconstruction: Tensor, bandwidth: Bandwidth, config: CodecConfig
 ) -> dict[str, Tensor]:
-    """Losses of one level between [N, T] and [N, T]: scalars ``loss`` (weighted), ``recons``, ``multispectral``.
+    """Losses of one level between [N, T] and [N, T]: scalars ``loss`` (weighted), ``recons``, ``multispectral``, and
+    where they count ``spectral`` and ``logspectral`` (mean distance of the log magnitudes in nepers).
 
     The commitment loss is the quantiser's and is not part of ``loss`` here.
     """
@@ -89,6 +96,10 @@ def codec_loss(
         single = (_spectral_distance(target, reconstruction, SINGLE_SCALE) / bandwidth.spec).mean()
         loss = loss + config.spectral * single
         parts["spectral"] = single
+    if config.logspectral:
+        distances = [_log_distance(target, reconstruction, scale) for scale in config.stft]
+        parts["logspectral"] = torch.stack(distances).mean()
+        loss = loss + config.logspectral * parts["logspectral"]
     return {"loss": loss, **parts}
 
 

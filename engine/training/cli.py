@@ -51,6 +51,13 @@ train.add_command(prior)
     is_flag=True,
     help="With --from: train the decoders only. Codes stay the same, so the model's priors stay good.",
 )
+@click.option(
+    "--loss",
+    type=click.Choice(["model", "paper", "spectra"]),
+    default="model",
+    show_default=True,
+    help="model: as the model of --from, else as the paper; spectra: how loud every pitch is before its phase.",
+)
 @click.option("--assemble", "only_assemble", is_flag=True, help="Only join the levels that are trained.")
 @budget_options
 def codec(
@@ -61,6 +68,7 @@ def codec(
     restart: float,
     source: str | None,
     keep_codes: bool,
+    loss: str,
     only_assemble: bool,
     as_json: bool,
     plots: bool,
@@ -79,7 +87,7 @@ def codec(
         if data is None:
             raise click.UsageError("DATA is missing; name a corpus folder or a folder of audio files")
         how = {"restart_fraction": restart, "keep_codes": keep_codes, "plots": plots}
-        summaries = _train_levels(data, run, levels, crop, base, cache or run / "cache", budget, how)
+        summaries = _train_levels(data, run, levels, crop, base, loss, cache or run / "cache", budget, how)
     assembled = base is not None or not trainer.missing_levels(run)
     if (assembled or only_assemble) and first_process():
         trainer.assemble(run, base, record)
@@ -92,15 +100,18 @@ def _train_levels(
     levels: tuple[int, ...],
     crop: int | None,
     base: Any,
+    loss: str,
     cache: Path,
     budget: dict[str, Any],
     how: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    from engine.codec.config import CodecConfig
+    from engine.codec.config import CodecConfig, for_spectra
     from engine.training import codec_trainer as trainer
     from engine.training.loop import make_accelerator
 
     config = CodecConfig() if base is None else base.config
+    if loss != "model":
+        config = config.with_losses_of(CodecConfig() if loss == "paper" else for_spectra(config))
     audio = open_audio(data, cache, config.sample_rate)
     shares = sum(trainer.LEVEL_SHARES[level] for level in levels)
     summaries = []

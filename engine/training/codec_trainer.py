@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from engine.codec.config import CodecConfig
+from engine.codec.config import LOSSES, CodecConfig
 from engine.codec.losses import SINGLE_SCALE, Bandwidth, codec_loss, measure_bandwidth, spectral_convergence
 from engine.codec.vqvae import Codec, CodecLevel
 from engine.errors import BadFormat, NoModel, TrainingError
@@ -272,7 +272,8 @@ def assemble(
 ) -> tuple[Codec, dict[str, Any]]:
     """The codec of a run from the newest checkpoint of every level, and its training record.
 
-    Levels that have none are those of ``base``. Writes ``codec.safetensors``, ``codec.json`` (the configuration) and
+    Levels that have none are those of ``base``. What a level was trained for is in its record: levels of one shape
+    belong together whatever their losses. Writes ``codec.safetensors``, ``codec.json`` (the configuration) and
     ``codec_training.json`` into ``run``. Raises :class:`TrainingError` when a level is missing or the levels do not
     belong together.
     """
@@ -288,13 +289,13 @@ def assemble(
     if base is not None:
         codec, record = Codec(base.config), dict(base_record or {})
         codec.load_state_dict(base.state_dict())
-        shared = {"codec": base.config.model_dump(mode="json")}
+        shared = {"codec": _shape(base.config)}
     for level in sorted({*range(3)} - {*lacking}):
         found = load_checkpoint(level_folder(run, level))
         assert found is not None
         tensors, state = found
         config = CodecConfig.model_validate(state["arguments"]["codec"])
-        mine = {key: state["arguments"][key] for key in ("codec", "audio")}
+        mine = {"codec": _shape(config), "audio": state["arguments"]["audio"]}
         require_agreement(run, mine, {**mine, **shared})
         shared = mine
         codec = codec or Codec(config)
@@ -304,6 +305,10 @@ def assemble(
     codec.eval()
     write_codec(run, codec, record)
     return codec, record
+
+
+def _shape(config: CodecConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", exclude=set(LOSSES))
 
 
 def write_codec(run: Path, codec: Codec, record: dict[str, Any]) -> None:

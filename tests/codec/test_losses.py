@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 import torch
 
-from engine.codec.config import CodecConfig
+from engine.codec.config import CodecConfig, for_spectra
 from engine.codec.losses import Bandwidth, codec_loss, measure_bandwidth, spectral_convergence, spectrum
 
 UNIT = Bandwidth(l1=1.0, l2=1.0, spec=1.0)
@@ -43,6 +43,33 @@ def test_perfect_reconstruction_costs_nothing_and_silence_costs_the_norm() -> No
     assert torch.equal(spectral_convergence(torch.zeros(1, 8192), x[:1]), torch.zeros(1))
     half = 20 * np.log10(float(spectral_convergence(x, x * 0.5).mean()))
     assert half == pytest.approx(-6.02, abs=0.02)
+
+
+def test_half_as_loud_is_log_2_away_at_every_pitch() -> None:
+    """The logarithm counts a quiet band as much as a loud one: of noise 40 dB apart the distance is the same."""
+    config = CodecConfig(logspectral=0.5)
+    noise = torch.randn(1, 8192, generator=torch.Generator().manual_seed(0))
+    for loud in (1.0, 100.0):
+        found = codec_loss(noise * loud, noise * loud / 2, UNIT, config)
+        assert float(found["logspectral"]) == pytest.approx(np.log(2), abs=0.01)
+    without = codec_loss(noise, noise / 2, UNIT, CodecConfig())
+    assert "logspectral" not in without
+    found = codec_loss(noise, noise / 2, UNIT, config)
+    assert float(found["loss"] - without["loss"]) == pytest.approx(0.5 * np.log(2), abs=0.01)
+
+
+def test_for_spectra_counts_phase_for_less() -> None:
+    """A tone with another phase is nearer than silence for spectra, farther for the waveform."""
+    times = torch.arange(8192) / 44100
+    tone, shifted = (torch.sin(2 * torch.pi * 441 * times + phase)[None] for phase in (0.0, 2.5))
+    scales = Bandwidth(l1=2 / np.pi, l2=0.5, spec=float(spectrum(tone, (2048, 256, 1536)).norm()))
+    paper, spectra = CodecConfig(), for_spectra(CodecConfig())
+
+    def cost(guess: torch.Tensor, config: CodecConfig) -> float:
+        return float(codec_loss(tone, guess, scales, config)["loss"])
+
+    assert cost(shifted, spectra) < cost(torch.zeros_like(tone), spectra)
+    assert cost(shifted, paper) > cost(torch.zeros_like(tone), paper)
 
 
 def test_silence_has_a_gradient_without_nan() -> None:

@@ -81,6 +81,20 @@ def test_resumed_it_goes_on_with_the_decoder(data: Path, tmp_path: Path) -> None
     assert json.loads((tmp_path / "run" / "codec_training.json").read_text())["2"]["steps"] == 6
 
 
+def test_levels_trained_for_other_things_belong_together(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    usual = ("codec", data, "--out", run, "--from", "small", "--keep-codes", *SMALL)
+    assert train(*usual, "--levels", 2, "--loss", "spectra").exit_code == 0
+    done = train(*usual, "--levels", 1)
+    assert done.exit_code == 0, done.output
+    assert load_codec(run).config == load_model("small").codec.config
+    logs = [(run / f"level_{level}" / "metrics.jsonl").read_text() for level in (1, 2)]
+    assert ["logspectral" in text for text in logs] == [False, True]
+    done = train(*usual, "--levels", 2)
+    assert done.exit_code == 2
+    assert "was trained with other arguments (codec was {" in done.stderr
+
+
 def test_codes_that_have_changed_part_with_the_priors(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = train("codec", data, "--out", run, "--from", "small", "--levels", 0, *SMALL)
