@@ -43,7 +43,9 @@ class CodecConfig(Frozen):
     linf_k: Positive = 2048
     spectral: Annotated[float, Field(ge=0)] = 0.0
     multispectral: Annotated[float, Field(ge=0)] = 1.0
-    logspectral: Annotated[float, Field(ge=0)] = 0.0  # beyond the paper: quiet highs count as much as loud lows
+    logspectral: Annotated[float, Field(ge=0)] = (
+        0.0  # beyond the paper: quiet highs count as much as loud lows
+    )
     stft: tuple[tuple[Positive, Positive, Positive], ...] = (
         (2048, 240, 1200),
         (1024, 120, 600),

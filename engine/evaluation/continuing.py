@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
+from safetensors.torch import save
 
 from engine.backends.protocol import Backend
 from engine.errors import BadArguments, SegueError
@@ -36,7 +39,7 @@ from engine.evaluation.long_takes import Change, LongTake, change_style, other_g
 from engine.evaluation.novelty import longest_runs
 from engine.evaluation.ranking import weakness
 from engine.evaluation.settings import EvalSettings
-from engine.evaluation.style import StyleJudge
+from engine.evaluation.style import Channel, Judges
 from engine.evaluation.summary import SystemSummary, summarise
 from engine.evaluation.truth import Told
 from engine.request import MAX_SEED, Request
@@ -109,23 +112,22 @@ def long_takes(
 def changes(
     maker: Maker,
     continued: Continued,
-    judge_of: StyleJudge | None,
+    judges: Judges | None,
     settings: EvalSettings,
     progress: Progress,
 ) -> tuple[Change, ...]:
     """The first primes continued with another genre from the middle on, as far as their genres are judged."""
-    known = set(maker.backend.config.genres) & set(judge_of.genres if judge_of else ())
+    known = set(maker.backend.config.genres) & set(judges.plain.genres if judges else ())
     least = 2 * HEARD_SECONDS * maker.backend.config.rate  # two halves that can be heard
     chosen = [
         i
         for i, pair in enumerate(continued.pairs)
         if pair.song.genres[0] in known and pair.real.size >= least
     ]
-    if judge_of is None or len(known) < 2:
+    if judges is None or len(known) < 2:
         return ()
     chosen = chosen[: settings.then]
     task = begin(progress, "changing style", len(chosen))
-    coded = hears_codec(continued.judged, judge_of, maker.backend.config.rate)
     found = []
     for turn, index in enumerate(chosen):
 
@@ -134,9 +136,26 @@ def changes(
 
         pair, request = continued.pairs[index], continued.requests[index]
         after = other_genre(pair.song.genres[0], sorted(known), turn)
-        found.append(change_style(maker, coded, pair, request, after, done))
+        found.append(change_style(maker, judges.coded, pair, request, after, done))
         progress.update(task, completed=turn + 1)
     return tuple(found)
+
+
+def codec_channel(model: Model, level: int) -> Channel:
+    """Sound through the model's codec at ``level``, a multiple of its hop long."""
+    decoder = {
+        name: value.contiguous()
+        for name, value in model.codec.levels[level].state_dict().items()
+        if name.startswith("decoder.")
+    }
+    key = f"{encoder_key(model.codec, level)}-{hashlib.sha256(save(decoder)).hexdigest()[:12]}"
+    device, hop = next(model.codec.parameters()).device, model.config.hops[level]
+
+    def carry(piece: NDArray[np.float32]) -> NDArray[np.float32]:
+        whole = torch.from_numpy(piece[: piece.size // hop * hop]).to(device)
+        return model.codec.decode(model.codec.encode(whole, [level])[level], level).float().cpu().numpy()
+
+    return Channel(key, carry)
 
 
 def searched_codes(model: Model, songs: Sequence[Song], codes: Path | None) -> list[Coded]:
@@ -177,22 +196,14 @@ def find_copies(
     return rows
 
 
-def hears_codec(judged: Sequence[Judged], judge_of: StyleJudge, rate: int) -> StyleJudge:
-    """The classifier for what comes from the model's codec, relative to the halves of what songs go on with, coded."""
-    whole = [one.audio["codec"] for one in judged if one.audio["codec"].size >= 2 * HEARD_SECONDS * rate]
-    halves = [half for sound in whole for half in (sound[: sound.size // 2], sound[sound.size // 2 :])]
-    return judge_of.through(halves, rate)
-
-
-def hear_styles(judged: Sequence[Judged], judge_of: StyleJudge | None, rate: int) -> list[dict[System, str]]:
+def hear_styles(judged: Sequence[Judged], judges: Judges | None, rate: int) -> list[dict[System, str]]:
     """The genre heard in every continuation of a song whose genre is known; nothing without a classifier."""
-    if judge_of is None:
+    if judges is None:
         return [{} for _ in judged]
-    coded = hears_codec(judged, judge_of, rate)
-    judges = {"model": coded, "codec": coded}
+    coded = {"model": judges.coded, "codec": judges.coded}
     return [
-        {name: judges.get(name, judge_of).name(sound, rate) for name, sound in one.audio.items()}
-        if one.pair.song.genres[0] in judge_of.genres
+        {name: coded.get(name, judges.plain).name(sound, rate) for name, sound in one.audio.items()}
+        if one.pair.song.genres[0] in judges.plain.genres
         else {}
         for one in judged
     ]

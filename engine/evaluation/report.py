@@ -60,10 +60,12 @@ class ContinuationReport(Frozen):
 
 class StyleFacts(Frozen):
     """The classifier that judged genres: how often it is right about pieces of songs it was not trained on, of how
-    many, and how often the most frequent genre would be."""
+    many, and how often the most frequent genre would be. ``coded_accuracy``: of the one that learnt and is asked
+    through the codec, at the fidelity that is measured."""
 
     genres: tuple[str, ...]
     accuracy: float
+    coded_accuracy: float | None = None
     chance: float
     tested: int
     songs: int

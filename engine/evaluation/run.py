@@ -16,6 +16,7 @@ from engine.evaluation.continuations import MIN_SECONDS, Judged
 from engine.evaluation.continuing import (
     backend_of,
     changes,
+    codec_channel,
     continue_all,
     distances,
     find_copies,
@@ -35,7 +36,7 @@ from engine.evaluation.prior_windows import cut_windows
 from engine.evaluation.provenance import provenance
 from engine.evaluation.report import ContinuationReport, DataFacts, EvalReport, ModelFacts, StyleFacts
 from engine.evaluation.settings import EvalSettings
-from engine.evaluation.style import StyleJudge, train_judge, usable
+from engine.evaluation.style import Judges, train_judge, usable
 from engine.evaluation.truth import Told, told_of, truths_of
 from engine.store import Model
 from engine.training.data import UNKNOWN, Source, list_sources
@@ -92,11 +93,11 @@ def evaluate_model(
     codec = _codec(model, excerpts, progress)
     priors = _priors(model, excerpts, training, told, progress)
     lyrics = _lyrics(model, songs, told, progress)
-    judge = _judge(data, measured, settings, beside, rate, progress) if settings.primes else None
+    judges = _judges(model, data, measured, settings, beside, progress) if settings.primes else None
     continued = None
     judged: tuple[Judged, ...] = ()
     if settings.primes:
-        continued, judged = _continuations(model, songs, baseline, told, judge, settings, beside, progress)
+        continued, judged = _continuations(model, songs, baseline, told, judges, settings, beside, progress)
     report = EvalReport(
         model=ModelFacts(name=model.config.name, hash=model.hash),
         provenance=provenance(),
@@ -111,8 +112,8 @@ def evaluate_model(
         priors=tuple(priors),
         continuations=continued,
         lyrics=lyrics,
-        style=_facts(judge),
-        notes=tuple(_notes(songs, baseline, told, judge, settings)),
+        style=_facts(judges),
+        notes=tuple(_notes(songs, baseline, told, judges, settings)),
     )
     return Evaluation(report, judged, rate)
 
@@ -170,15 +171,15 @@ def _lyrics(model: Model, songs: Sequence[Song], told: Told, progress: Progress)
     return measure_lyrics(model, songs, told, _bar(progress, "lyrics", len(songs)))
 
 
-def _judge(
+def _judges(
+    model: Model,
     data: Path,
     measured: Sequence[Source],
     settings: EvalSettings,
     beside: Beside,
-    rate: int,
     progress: Progress,
-) -> StyleJudge | None:
-    """The classifier of genres: of songs that are not measured here, in ``data`` or else in the folder for styles."""
+) -> Judges | None:
+    """Classifiers of genres: of songs that are not measured here, in ``data`` or else in the folder for styles."""
     if not settings.style or all(source.genres[0] == UNKNOWN for source in measured):
         return None
     taken = {source.name for source in measured}
@@ -187,8 +188,11 @@ def _judge(
         learnt = usable(list_sources(beside.styles()))
     if not learnt:
         return None
-    tick = _bar(progress, "learning styles", len(learnt))
-    return train_judge(learnt, rate, cache_folder(), tick)
+    rate, cache = model.config.rate, cache_folder()
+    plain = train_judge(learnt, rate, cache, _bar(progress, "learning styles", len(learnt)))
+    tick = _bar(progress, "learning styles through the codec", len(learnt))
+    coded = train_judge(learnt, rate, cache, tick, codec_channel(model, settings.fidelity.level))
+    return Judges(plain, coded)
 
 
 def _continuations(
@@ -196,7 +200,7 @@ def _continuations(
     songs: Sequence[Song],
     baseline: Sequence[Song],
     told: Told,
-    judge: StyleJudge | None,
+    judges: Judges | None,
     settings: EvalSettings,
     beside: Beside,
     progress: Progress,
@@ -209,7 +213,7 @@ def _continuations(
     copied = find_copies(
         continued.judged, searched, hop / rate, _bar(progress, "looking for copies", len(searched))
     )
-    styles = hear_styles(continued.judged, judge, rate)
+    styles = hear_styles(continued.judged, judges, rate)
     rows = rows_of(continued, styles, copied, settings, rate)
     report = ContinuationReport(
         prime_seconds=settings.prime_seconds,
@@ -225,23 +229,24 @@ def _continuations(
         searched_songs=len(searched),
         searched_seconds=round(sum(len(codes) for _, codes in searched) * hop / rate, 2),
         long=long_takes(maker, continued, settings, progress) if settings.long else (),
-        changes=changes(maker, continued, judge, settings, progress) if settings.then else (),
+        changes=changes(maker, continued, judges, settings, progress) if settings.then else (),
     )
     return report, continued.judged
 
 
-def _facts(judge: StyleJudge | None) -> StyleFacts | None:
-    if judge is None:
+def _facts(judges: Judges | None) -> StyleFacts | None:
+    if judges is None:
         return None
     names = ("genres", "accuracy", "chance", "tested", "songs")
-    return StyleFacts(**{name: getattr(judge, name) for name in names})
+    facts = {name: getattr(judges.plain, name) for name in names}
+    return StyleFacts(**facts, coded_accuracy=judges.coded.accuracy)
 
 
 def _notes(
     songs: Sequence[Song],
     baseline: Sequence[Song],
     told: Told,
-    judge: StyleJudge | None,
+    judges: Judges | None,
     settings: EvalSettings,
 ) -> list[str]:
     """What could not be measured, and why, in sentences."""
@@ -253,11 +258,11 @@ def _notes(
             "the songs have no genres, so style is not judged; name them in a metadata.csv with the columns "
             "file, artist and genre"
         )
-    elif settings.primes and settings.style and judge is None:
+    elif settings.primes and settings.style and judges is None:
         notes.append("style is not judged: too few songs beside the measured ones have the same genres")
     if told.why:
         notes.append(f"lyrics are not measured: {told.why}")
-    if settings.then and judge is None:
+    if settings.then and judges is None:
         notes.append("changes of style are not measured, since no style is judged")
     if not baseline:
         notes.append(

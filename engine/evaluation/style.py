@@ -2,7 +2,8 @@
 
 Multinomial logistic regression on the mean and the spread over time of :mod:`engine.evaluation.features`, loudness
 taken out. It is small on purpose: what it is right about can be heard in levels, spectrum and rhythm. Every piece is
-learnt twice, as it is and dulled, as a codec dulls it: a genre is what survives that.
+learnt twice, as it is and dulled: a genre is what survives that. What comes out of a codec is judged by another one,
+which learnt the same songs through that codec.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -30,10 +31,10 @@ VERSION = 1
 PIECE_SECONDS = 8.0
 LEVEL = 0.1  # root mean square of what is heard
 PIECES = 4  # of every song that is trained or tested on
+CODED_PIECES = 2  # of them, where each is coded first, which takes time
 DECAY = 3e-3  # weight of the squared weights beside the mean cross-entropy
 STEPS = 300
 MIN_GENRES, MIN_SONGS = 2, 3  # songs of every genre: two to learn from, one to test on
-MIN_PIECES = 16  # that say what a codec does to all of them
 TESTED = 5  # every fifth song of a genre
 
 DULL_HZ = (1500.0, 10000.0)  # where the highs of dulled pieces end
@@ -60,18 +61,25 @@ class StyleJudge:
         """The genre of ``samples`` [T], at least 2 s."""
         return self.genres[int(self.scores(piece_features(samples, rate)[None])[0].argmax())]
 
-    def through(self, pieces: Sequence[NDArray[np.float32]], rate: int) -> StyleJudge:
-        """The same classifier for sound from a codec, which changes all timbres in its own way: what it hears is taken
-        relative to ``pieces`` (each [T], 2 s or more), songs through that codec whose genres are not looked at, instead
-        of to the songs it learnt from. Itself where there are fewer than MIN_PIECES."""
-        if len(pieces) < MIN_PIECES:
-            return self
-        rows = np.stack([piece_features(piece, rate) for piece in pieces])
-        return replace(self, centre=rows.mean(axis=0), scale=np.maximum(rows.std(axis=0), 1e-3))
-
     def scores(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log-odds [n, genres] of feature rows [n, d]."""
         return ((rows - self.centre) / self.scale) @ self.weights.T + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """What pieces go through before they are heard: ``carry`` makes [T] of [T]; ``key`` names it in the cache."""
+
+    key: str
+    carry: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """A classifier of songs as they are, and one of sound that has been through the measured codec."""
+
+    plain: StyleJudge
+    coded: StyleJudge
 
 
 def piece_features(samples: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
@@ -127,27 +135,30 @@ def train_judge(
     rate: int,
     cache: Path | None = None,
     tick: Callable[[], None] = lambda: None,
+    channel: Channel | None = None,
 ) -> StyleJudge:
-    """A classifier of the genres of ``sources`` (of :func:`usable`), or the one in the folder ``cache`` if it was
-    trained on the same files; ``tick`` after each file. Deterministic.
+    """A classifier of the genres of ``sources`` (of :func:`usable`), heard through ``channel``, or the one in the
+    folder ``cache`` if it was trained on the same files; ``tick`` after each file. Deterministic.
     """
-    path = None if cache is None else cache / f"style-{_key(sources, rate)}.npz"
+    path = None if cache is None else cache / f"style-{_key(sources, rate, channel)}.npz"
     if path is not None and path.is_file() and (known := _read(path)):
         for _ in sources:
             tick()
         return known
-    judge = _train(sources, rate, tick)
+    judge = _train(sources, rate, tick, channel)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(judge, path)
     return judge
 
 
-def _train(sources: Sequence[Source], rate: int, tick: Callable[[], None]) -> StyleJudge:
+def _train(
+    sources: Sequence[Source], rate: int, tick: Callable[[], None], channel: Channel | None
+) -> StyleJudge:
     genres = tuple(sorted({source.genres[0] for source in sources}))
     learnt, tested = split_songs(sources)
-    rows, labels = _rows(learnt, rate, genres, True, tick)
-    unseen, wanted = _rows(tested, rate, genres, False, tick)
+    rows, labels = _rows(learnt, rate, genres, tick, channel, dull=channel is None)
+    unseen, wanted = _rows(tested, rate, genres, tick, channel)
     weights, bias, centre, scale = fit(rows, labels, len(genres))
     judge = StyleJudge(genres, weights, bias, centre, scale, 0.0, 0.0, len(wanted), len(sources))
     right = float((judge.scores(unseen).argmax(axis=1) == wanted).mean())
@@ -156,14 +167,20 @@ def _train(sources: Sequence[Source], rate: int, tick: Callable[[], None]) -> St
 
 
 def _rows(
-    songs: Sequence[Source], rate: int, genres: Sequence[str], dull: bool, tick: Callable[[], None]
+    songs: Sequence[Source],
+    rate: int,
+    genres: Sequence[str],
+    tick: Callable[[], None],
+    channel: Channel | None,
+    dull: bool = False,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     rows, labels = [], []
     frames = round(PIECE_SECONDS * rate)
     rng = np.random.default_rng(VERSION)
     for song in songs:
-        for piece in _pieces(song, rate, frames):
-            ways = [piece, dulled(piece, rate, rng)] if dull else [piece]
+        for piece in _pieces(song, rate, frames, PIECES if channel is None else CODED_PIECES):
+            heard = piece if channel is None else channel.carry(piece)
+            ways = [heard, dulled(heard, rate, rng)] if dull else [heard]
             rows += [piece_features(way, rate) for way in ways]
             labels += [genres.index(song.genres[0])] * len(ways)
         tick()
@@ -178,8 +195,8 @@ def dulled(piece: NDArray[np.float32], rate: int, rng: np.random.Generator) -> N
     return (low + rng.normal(0.0, level, piece.size)).astype(np.float32)
 
 
-def _pieces(song: Source, rate: int, frames: int) -> list[NDArray[np.float32]]:
-    """Pieces of up to ``frames`` samples spread over a song; none of one that cannot be read or is too short."""
+def _pieces(song: Source, rate: int, frames: int, most: int) -> list[NDArray[np.float32]]:
+    """``most`` pieces of up to ``frames`` samples spread over a song; none of one that cannot be read, or too short."""
     try:
         samples = np.concatenate([np.zeros(0, np.float32), *read_blocks(song.path, rate)])
     except SegueError:
@@ -187,7 +204,7 @@ def _pieces(song: Source, rate: int, frames: int) -> list[NDArray[np.float32]]:
     length = min(frames, samples.size)
     if length < HEARD_SECONDS * rate:
         return []
-    count = PIECES if samples.size > length else 1
+    count = most if samples.size > length else 1
     return [samples[start : start + length] for start in spread(samples.size - length, count, 1)]
 
 
@@ -195,9 +212,10 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _key(sources: Sequence[Source], rate: int) -> str:
+def _key(sources: Sequence[Source], rate: int, channel: Channel | None) -> str:
     rows = [(s.name, s.genres, s.path.stat().st_size, s.path.stat().st_mtime_ns) for s in sources]
-    return hashlib.sha256(json.dumps([VERSION, rate, sorted(rows)]).encode()).hexdigest()[:16]
+    through = [] if channel is None else [channel.key]
+    return hashlib.sha256(json.dumps([VERSION, rate, sorted(rows), *through]).encode()).hexdigest()[:16]
 
 
 _ARRAYS = ("weights", "bias", "centre", "scale")

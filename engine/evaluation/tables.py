@@ -197,13 +197,15 @@ def _changes(report: EvalReport) -> Sheet:
     before = sum(one.heard_before == one.before for one in found) / len(found)
     after = sum(one.heard_after == one.after for one in found) / len(found)
     stays = sum(one.heard_after == one.before for one in found) / len(found)
-    scale = percent(report.style.accuracy) if report.style else "–"
+    scale = percent(report.style.accuracy if report.style else None)
+    coded = percent(report.style.coded_accuracy if report.style else None)
     return Sheet(
         f"change of style half way through {len(found)} continuations",
         ("system", "first half heard as asked", "second as the new one", "second as the old one"),
         (
             ("model", percent(before), percent(after), percent(stays)),
             ("the classifier on real songs", scale, scale, "–"),
+            ("the classifier on songs through the codec", coded, coded, "–"),
         ),
     )
 

@@ -158,6 +158,7 @@ def test_styles_changes_and_long_takes(model: str, loops: str, tmp_path: Path) -
     given = ["--primes", "1", "--seconds", "4", "--then", "--long", "1", "--long-seconds", "20"]
     report = run(model, "--on", loops, *given, "--out", str(tmp_path / "out"))
     assert report.style is not None and report.style.genres == ("house", "rock")
+    assert report.style.coded_accuracy is not None
     found = report.continuations
     assert found is not None and len(found.changes) == len(found.long) == 1
     [change], [long] = found.changes, found.long
