@@ -112,6 +112,7 @@ def test_more_tokens_than_a_chunk_holds(config: ModelConfig) -> None:
     np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.slow
 def test_a_take_is_the_same_take(tmp_path: Path) -> None:
     """The whole path of sampling over the two kinds of runner, all levels."""
     from engine.events import WindowDone

@@ -29,6 +29,7 @@ from engine.prior.int8 import quantise
 from engine.request import Fidelity, LevelSampling
 from engine.store import load_model
 from tests.evaluation.tiny import RATE, save_tiny, tiny_config
+from tests.often import often
 
 STEP, BEGIN = 0.004, 0.02
 
@@ -171,7 +172,7 @@ def test_windows_hold_all_that_a_prior_reads(backend: TorchBackend) -> None:
     assert top.offsets == (30 * RATE,) * 3 and len(top.styles) == 3
 
 
-@pytest.mark.parametrize("fidelity", list(Fidelity))
+@pytest.mark.parametrize("fidelity", often(Fidelity, but=(Fidelity.FULL,)))
 def test_a_whole_take_of_a_tiny_model(backend: TorchBackend, fidelity: Fidelity) -> None:
     seen: list[float] = []
     row = measure_pipeline(backend, fidelity, 0.5, seen.append)

@@ -48,6 +48,7 @@ def continued(tiny: Path, riff: Path, out: Path, *more: object) -> dict:
 # -- segue continue ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_continue_reports_every_take(tiny: Path, plucks: Path, tmp_path: Path):
     asked = ("--bars", 1, "--takes", 2, "--seed", 5, "--style", "house", "--plots")
     report = continued(tiny, plucks, tmp_path, *asked)
@@ -182,6 +183,7 @@ def test_once_makes_plays_and_files_a_take(tiny: Path, plucks: Path, tmp_path: P
     assert np.count_nonzero(same) >= 44_100 * max(0.0, seconds.get(0, 0.0) - 0.1)
 
 
+@pytest.mark.slow
 def test_once_fails_with_the_sentence_of_the_engine(tiny: Path, tmp_path: Path):
     silence = tmp_path / "silence.wav"
     sf.write(silence, np.zeros(44_100), 44_100)

@@ -306,6 +306,7 @@ def test_the_model_is_gone(shelf: Path, tiny: Path, tmp_path: Path) -> None:
         hidden.rename(tiny)
 
 
+@pytest.mark.slow
 def test_again_and_on_by_number(shelf: Path, tmp_path: Path) -> None:
     first = next(shelf.glob("2*_A01"))
     other = made("takes", "retry", 1, "--seed", 9, "--root", shelf, "--out", tmp_path)

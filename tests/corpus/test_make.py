@@ -35,6 +35,7 @@ def digests(folder: Path, count: int) -> dict[str, str]:
     return {name: hashlib.sha256((folder / "songs" / name).read_bytes()).hexdigest() for name in names}
 
 
+@pytest.mark.slow
 def test_jobs_do_not_change_a_byte_and_a_corpus_can_grow(small_corpus: Path, tmp_path: Path) -> None:
     make_corpus(tmp_path / "two", 1, SEED, jobs=1)
     seen: list[tuple[int, int]] = []

@@ -307,6 +307,7 @@ def test_false_banks_are_named(tmp_path: Path) -> None:
     assert "lacks '" in str(lacking.value)
 
 
+@pytest.mark.slow
 def test_check_measures_every_singer(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(corpus, ["voices", "check", "--json"])
     assert done.exit_code == 0, done.output

@@ -31,6 +31,7 @@ def metadata(info: SongInfo) -> dict[str, Any]:
     return dict(json.loads(info.audio.with_suffix(".json").read_text()))
 
 
+@pytest.mark.slow
 def test_the_audio_is_mono_16_bit_flac_of_the_stated_length(songs: list[tuple[SongInfo, np.ndarray]]) -> None:
     for info, _ in songs:
         about = soundfile.info(info.audio)

@@ -198,6 +198,7 @@ class DrivenByMoss(threading.Thread):
         self.socket.close()
 
 
+@pytest.mark.slow
 def test_bitwig_is_reached_through_drivenbymoss(start_session: StartSession, riff: Path) -> None:
     bitwig = DrivenByMoss(filled=(1, 1))
     running = start_session(setup={"stage": StageSetup(bitwig=bitwig.ports)})

@@ -127,6 +127,7 @@ class Sources(HTMLParser):
         self.tables += tag == "table"
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_by_itself_and_plays_what_was_measured(
     model: str, few: str, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def child_of(take: Take, at: int | None, fidelity: Fidelity, **more: object) -> 
     return Request.model_validate(values | more)
 
 
+@pytest.mark.slow
 def test_codes_of_windows_that_were_cut_short_are_kept(
     backend: TorchBackend, request_: Request, whole: Take, tmp_path: Path
 ) -> None:
@@ -122,7 +123,7 @@ def test_codes_of_windows_that_were_cut_short_are_kept(
 
 @pytest.mark.parametrize(
     ("level", "windows"),
-    [(2, 1), *(pytest.param(*more, marks=pytest.mark.slow) for more in ((1, 2), (0, 1))), (0, 4)],
+    [(2, 1), *(pytest.param(*more, marks=pytest.mark.slow) for more in ((1, 2), (0, 1), (0, 4)))],
 )
 @pytest.mark.parametrize("fidelity", often(EVERY, but=(Fidelity.FINE,)))
 def test_it_is_continued_from_inside_what_it_holds_at_every_fidelity(

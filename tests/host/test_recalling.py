@@ -112,6 +112,7 @@ def twenty(backend: TorchBackend, tiny: Path, riff: Path, root: Path) -> list[Ma
     return made
 
 
+@pytest.mark.slow
 def test_twenty_takes_recalled_are_the_same_samples(
     backend: TorchBackend, tiny: Path, riff: Path, tmp_path: Path
 ) -> None:

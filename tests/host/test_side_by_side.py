@@ -181,6 +181,7 @@ def test_killed_in_the_middle_three_takes_are_gone_on_with(
 
 
 @pytest.mark.parametrize("keep", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
 def test_a_cancel_is_for_all_takes_of_the_job(
     tiny_model: Path, riff: Path, tmp_path: Path, keep: bool
 ) -> None:
@@ -199,6 +200,7 @@ def test_a_cancel_is_for_all_takes_of_the_job(
     )
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_stops_the_job_and_keeps_every_take(
     backend: TorchBackend, tiny_model: Path, riff: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ def test_a_large_model_is_left_alone(backend: TorchBackend) -> None:
     assert not light(config.model_copy(update={"priors": (*config.priors[:2], top)}))
 
 
+@pytest.mark.slow
 def test_the_engine_takes_a_wish_and_the_job_that_follows(
     tiny_model: Path, riff: Path, tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def test_takes_are_what_they_are_without(
     assert backend.made == 2  # which take turns
 
 
+@pytest.mark.slow
 def test_at_full_fidelity_only_the_top_goes_ahead(model: Model, prime: NDArray[np.float32]) -> None:
     backend = PiecewiseBackend(model)
     full = request(Fidelity.FULL, 9_000)

@@ -111,6 +111,7 @@ def test_from_nothing_in_several_windows_and_resumed(backend: TorchBackend, tmp_
     np.testing.assert_array_equal(pcm(again), pcm(whole))
 
 
+@pytest.mark.slow
 def test_codes_are_continued_without_being_encoded_again(
     backend: TorchBackend, first: Request, parent: Take, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_takes_beside_each_other_are_what_each_is_alone(
 
 
 @pytest.mark.parametrize("overlap", [pytest.param(0.0, marks=pytest.mark.slow), 0.25])
+@pytest.mark.slow
 def test_strands_give_the_same_take_in_any_lanes_and_after_a_resume(
     model: Model, prime: NDArray[np.float32], overlap: float
 ) -> None:
@@ -93,6 +94,7 @@ def test_strands_give_the_same_take_in_any_lanes_and_after_a_resume(
     assert np.array_equal(exact_codes[2], codes[2]) and not np.array_equal(exact_codes[0], codes[0])
 
 
+@pytest.mark.slow
 def test_a_warm_start_gives_the_same_take_and_is_passed_over_by_another(
     model: Model, prime: NDArray[np.float32]
 ) -> None:

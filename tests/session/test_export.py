@@ -174,6 +174,7 @@ def test_other_hosts_choose_among_open_folders(
     assert client.wait("/segue/export/folder") == (str(tmp_path / "open" / "mine"),)
 
 
+@pytest.mark.slow
 def test_the_pad_exports_the_current_take_and_shows_it(
     start_session: StartSession, riff: Path, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_bars_end_at_the_downbeat(
     assert np.diff(seconds) == pytest.approx(1 / RATE, abs=2e-6)  # in one piece
 
 
+@pytest.mark.slow
 def test_seconds_without_a_tempo(client: OscClient, feeder: Feeder, tmp_path: Path) -> None:
     feeder.feed(np.full(2 * RATE, 0.25, np.float32))
     client.send("/segue/prime/capture", "#b", 2.0)
@@ -93,6 +94,7 @@ def test_seconds_without_a_tempo(client: OscClient, feeder: Feeder, tmp_path: Pa
     assert len(captured(tmp_path / "takes")) == RATE // 2
 
 
+@pytest.mark.slow
 def test_an_input_that_quits_is_told_and_recorded_again_when_it_is_back(
     client: OscClient, feeder: Feeder, jack_server: JackServer, tmp_path: Path
 ) -> None:

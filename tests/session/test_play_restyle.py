@@ -60,6 +60,7 @@ def test_what_sounds_goes_on_in_the_new_preset(
     client.close()
 
 
+@pytest.mark.slow
 def test_many_changes_at_once_are_one(start_session: StartSession, riff: Path, tmp_path: Path) -> None:
     running, system = playing(start_session, tmp_path)
     client = running.client()

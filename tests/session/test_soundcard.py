@@ -72,6 +72,7 @@ def test_devices_are_listed_and_a_sound_server_that_comes_later_is_found(
     assert silent.ask("/segue/audio/device") == ("system", 1)
 
 
+@pytest.mark.slow
 def test_meters_come_to_those_who_listen_to_them_only(silent: OscClient, riff: Path):
     prime(silent, riff)
     silent.send("/segue/generate", 4.0)

@@ -38,6 +38,7 @@ def with_model(start_session: StartSession, tiny: Path, plucks: Path) -> tuple[R
     return running, client
 
 
+@pytest.mark.slow
 def test_a_partial_take_goes_on_at_every_fidelity(
     start_session: StartSession, tiny: Path, plucks: Path
 ) -> None:

@@ -216,6 +216,7 @@ for turn in range(12):
 """
 
 
+@pytest.mark.slow
 def test_several_processes_on_one_folder_lose_nothing(shelf: Index, root: Path) -> None:
     """Each changes another mark of the same takes, moves a take of its own, and makes new ones."""
     kinds = {
