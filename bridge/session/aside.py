@@ -36,8 +36,11 @@ class Aside:
                 return
             error = done.exception()
             if error is None:
-                then(done.result())
-                return
+                try:
+                    then(done.result())
+                    return
+                except SegueError as refused:  # what it was wanted for is no longer there
+                    error = refused
             if not isinstance(error, SegueError):
                 log.error("work beside the event loop failed", exc_info=error)
                 error = SegueError(f"something failed unexpectedly ({type(error).__name__}); see the log")

@@ -113,7 +113,8 @@ class Performing:
             return
 
         def found(side: _Side) -> None:
-            self._switch(side, voice)
+            # (What sounded may have ended while the prime was looked for.)
+            self._switch(side, voice if voice is self._player.current else None)
             done(PRIME)
 
         self._aside.run(lambda: _side_of(take.prime), found, failed)

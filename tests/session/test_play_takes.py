@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
 
+from bridge.session import performing
 from tests.bridge.client import OscClient, prime
 from tests.bridge.conftest import RunningSession, StartSession, wait_idle
 
@@ -68,6 +71,28 @@ def test_the_prime_and_the_take_by_turns(client: OscClient, tmp_path: Path) -> N
     assert client.wait("/segue/playing", "1")[1] > 0.8  # it goes on where the prime was
     client.send("/segue/panic")
     client.wait("/segue/sounding", "1", "stopped")
+
+
+def test_a_take_that_ends_while_its_prime_is_looked_for(
+    client: OscClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is no longer known then: the prime is heard from its beginning."""
+    client.send("/segue/generate", 4.0)
+    client.wait("/segue/take", 2)
+    client.wait("/segue/sounding", "J2", "start")
+    gone, found = threading.Event(), performing._side_of
+
+    def slowly(path: str) -> Any:
+        assert gone.wait(10)
+        return found(path)
+
+    monkeypatch.setattr(performing, "_side_of", slowly)
+    client.send("/segue/take/ab")
+    client.send("/segue/take/stop")
+    client.wait("/segue/sounding", "J2", "stopped")
+    gone.set()
+    assert client.wait("/segue/done", "/segue/take/ab")[1] == "prime"
+    client.wait("/segue/sounding", "prime", "start")
 
 
 def test_a_bar_is_held_and_then_it_goes_on(
