@@ -10,9 +10,10 @@ music (another take, style, device; panic) comes in the last three tenths only, 
 
 Counted are: packets that arrived and those that were not OSC; the longest pause of the bridge's event loop, and the
 longest in which it computed ("own": on a busy machine the other one tells more about that); the longest answer; answers
-by kind; looks at which a take sounded; times that one ran dry; memory before (after the first twentieth) and after.
-Ends with status 1 if the session ended, computed for more than 50 ms in one go, ran dry, failed internally, grew by
-more than a tenth, or touched a file it was told of.
+by kind; looks at which a take sounded; times that one ran dry; memory after every twentieth of the packets.
+Ends with status 1 if the session ended, computed for more than 50 ms in one go, ran dry, failed internally, touched a
+file it was told of, or if its memory, warm by then, grew by more than a tenth: from a third of the packets on until
+the music is steered, or in the last tenth.
 """
 
 from __future__ import annotations
@@ -48,15 +49,14 @@ from soak import Serve, sound_server
 
 from presets import default_riff
 
-BURST = 128
-CONNECTIONS = 8
-LOOK_SECONDS = 2.0
-ANSWER_SECONDS = 5.0
+BURST, CONNECTIONS = 128, 8
+LOOK_SECONDS, ANSWER_SECONDS = 2.0, 5.0
 MOST_PAUSE_MS, MOST_GROWTH = 50.0, 1.1
-WARM_UP, STREAMING = 0.05, 0.7  # of all packets
+STREAMING = 0.7  # of all packets
+LOOKS_AT_MEMORY = 20
+STEADY = ((7, 14), (18, 20))  # looks; by the first of each everything has been used once
 TAKE_SECONDS = 8.0
-QUEUED = 2
-MOST_SILENT_LOOKS, MOST_JOBS = 8, 16
+QUEUED, MOST_SILENT_LOOKS, MOST_JOBS = 2, 8, 16
 
 
 def message(address: str, *values: object) -> bytes:
@@ -70,7 +70,7 @@ def message(address: str, *values: object) -> bytes:
 
 @dataclass
 class Figures:
-    """What was seen. ``megabytes``: of each process, before and after."""
+    """What was seen. ``megabytes``: of each process, after every twentieth of the packets."""
 
     sent_udp: int = 0
     sent_tcp: int = 0
@@ -87,7 +87,7 @@ class Figures:
     streaming: int = 0
     underruns: int = 0
     late_blocks: int = 0
-    megabytes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    megabytes: list[dict[str, float]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -239,7 +239,6 @@ class Fuzz:
         self._attacker, self._asker = Client(port), Client(port)
         self._streams = Streams(port, self.figures)
         self._answers: Counter[str] = Counter()
-        self._memory: dict[str, float] = {}
 
     def run(self, count: int, progress: Progress) -> None:
         """``count`` packets."""
@@ -257,8 +256,8 @@ class Fuzz:
             if sent >= STREAMING * count and not self.keeper.uncounted.is_set():
                 self.keeper.uncounted.set()
                 self._packets = self._last_packets
-            if not self._memory and sent >= WARM_UP * count:
-                self._memory = self._serve.memory()
+            if sent * LOOKS_AT_MEMORY >= count * (len(figures.megabytes) + 1):
+                figures.megabytes.append(self._serve.memory())
             if time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
                 self._look()
@@ -266,8 +265,7 @@ class Fuzz:
         self._look()
         self.keeper.over.set()
         self.keeper.join()
-        after = self._serve.memory()
-        figures.megabytes = {name: (self._memory.get(name, 0.0), after[name]) for name in after}
+        figures.megabytes.append(self._serve.memory())
         figures.answers = dict(self._answers.most_common(24))
 
     def _burst(self, number: int, size: int) -> bool:
@@ -383,15 +381,17 @@ def report(figures: Figures, out: Path, as_json: bool) -> int:
         for name, value in told.items():
             if name not in ("pauses_ms", "answers", "megabytes", "problems"):
                 table.add_row(name, f"{value:,.1f}" if isinstance(value, float) else f"{value:,}")
-        for name, (before, after) in figures.megabytes.items():
-            table.add_row(f"memory of {name}, MB", f"{before:.1f} → {after:.1f}")
+        for name in figures.megabytes[-1]:
+            table.add_row(
+                f"memory of {name}, MB", " ".join(f"{look[name]:.0f}" for look in figures.megabytes)
+            )
         for name, count in figures.answers.items():
             table.add_row(name, f"{count:,}")
         for problem, count in Counter(figures.problems).most_common(20):
             table.add_row("[red]problem[/red]", f"{count} x {problem}")
         Console().print(table)
-    before, after = figures.megabytes.get("bridge", (0.0, 0.0))
-    grown = 0.0 < MOST_GROWTH * before < after
+    held = [look["bridge"] for look in figures.megabytes]
+    grown = any(held[end - 1] > MOST_GROWTH * held[begin - 1] for begin, end in STEADY if end <= len(held))
     bad = figures.problems or figures.underruns or figures.longest_own_pause_ms > MOST_PAUSE_MS or grown
     return 1 if bad else 0
 

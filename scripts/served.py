@@ -94,12 +94,13 @@ class Serve:
         raise SystemExit(f"segue: the session did not start; see {self._log}")
 
     def memory(self) -> dict[str, float]:
-        """Megabytes of each process, shared pages divided among those who share them."""
+        """Megabytes of each process, shared pages divided among those who share them; "helpers" are those of the
+        bridge and the engine that come and go."""
         root = psutil.Process(self.process.pid)
-        found = {"bridge": _megabytes(root), "engine": 0.0, "audio": 0.0}
+        found = {"bridge": _megabytes(root), "engine": 0.0, "audio": 0.0, "helpers": 0.0}
         for child in root.children(recursive=True):
             with contextlib.suppress(psutil.Error, OSError):
-                name = "engine" if child.name().startswith("segue-engine") else "bridge"
+                name = "engine" if child.name().startswith("segue-engine") else "helpers"
                 if "libportaudio" in Path(f"/proc/{child.pid}/maps").read_text():
                     name = "audio"
                 found[name] += _megabytes(child)
