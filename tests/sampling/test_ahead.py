@@ -17,7 +17,6 @@ from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Sampling
 from engine.sampling import continue_takes
 from engine.sampling.ahead import MOST_BYTES
 from engine.store.folder import Model
-from tests.prior.build import tiny_model
 from tests.sampling.collecting import collect, heard
 
 PIECE = 8
@@ -91,16 +90,6 @@ class Piecewise:
 def _small_quanta(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a window of 64 tokens as many as of a real one, of 2,048."""
     monkeypatch.setattr("engine.sampling.scheduler.QUANTUM", 4)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def prime() -> NDArray[np.float32]:
-    return (np.random.default_rng(0).standard_normal(9000) * 0.2).astype(np.float32)
 
 
 def request(fidelity: Fidelity = Fidelity.DRAFT, frames: int = 24_000) -> Request:

@@ -17,20 +17,9 @@ from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Sampling,
 from engine.sampling import Making, continue_prime, continue_takes, warm_start
 from engine.store.folder import Model
 from tests.often import often
-from tests.prior.build import tiny_model
 from tests.sampling.collecting import collect, heard
 
 FRAMES = 7_001  # neither a token nor a chunk
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def prime() -> NDArray[np.float32]:
-    return (np.random.default_rng(0).standard_normal(9000) * 0.2).astype(np.float32)
 
 
 def request(**changes: object) -> Request:

@@ -16,19 +16,8 @@ from engine.request import Fidelity, LevelSampling, PrimeRef, Request, Sampling,
 from engine.sampling import continue_prime
 from engine.sampling.song import song_span
 from engine.store.folder import Model
-from tests.prior.build import tiny_model
 
 FRAMES = 7_001  # neither a token nor a chunk
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def prime() -> NDArray[np.float32]:
-    return (np.random.default_rng(0).standard_normal(9000) * 0.2).astype(np.float32)
 
 
 def request(**changes: object) -> Request:

@@ -15,23 +15,13 @@ from engine.sampling import continue_with
 from engine.sampling.plan import make_plan, upper_reach
 from engine.store import starter_config
 from engine.store.folder import Model
-from tests.prior.build import prior_config, tiny_model
+from tests.prior.build import prior_config
 from tests.sampling.collecting import ListeningBackend, collect, heard
 
 FRAMES = 9_000
 FIRST, SECOND = Style(genres={"house": 1.0}), Style(genres={"dub": 1.0}, artists={"ada": 1.0})
 CHANGE = 5_000  # sample of the continuation
 SEAM = 48 * 128
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def prime() -> NDArray[np.float32]:
-    return (np.random.default_rng(0).standard_normal(9000) * 0.2).astype(np.float32)
 
 
 def request(*changes: tuple[int, Style], **more: object) -> Request:
