@@ -58,6 +58,12 @@ train.add_command(prior)
     show_default=True,
     help="model: as the model of --from, else as the paper; spectra: how loud every pitch is before its phase.",
 )
+@click.option(
+    "--as-loud",
+    "equally_loud",
+    is_flag=True,
+    help="In the end scale the trained decoders so that DATA comes back as loud as it is.",
+)
 @click.option("--assemble", "only_assemble", is_flag=True, help="Only join the levels that are trained.")
 @budget_options
 def codec(
@@ -69,6 +75,7 @@ def codec(
     source: str | None,
     keep_codes: bool,
     loss: str,
+    equally_loud: bool,
     only_assemble: bool,
     as_json: bool,
     plots: bool,
@@ -76,21 +83,30 @@ def codec(
     **budget: Any,
 ) -> None:
     """Train levels of the codec on DATA; ends with RUN/codec.safetensors once every level is there."""
+    from engine.codec.config import CodecConfig
     from engine.training import codec_trainer as trainer
+    from engine.training.as_loud import AsLoud
     from engine.training.starting import starting_codec
 
     if keep_codes and source is None:
         raise TrainingError("there are no codes to keep; name the model they are of with --from")
+    if data is None and (equally_loud or not only_assemble):
+        raise click.UsageError("DATA is missing; name a corpus folder or a folder of audio files")
     base, record = starting_codec(source) if source else (None, {})
     summaries: list[dict[str, Any]] = []
     if not only_assemble:
-        if data is None:
-            raise click.UsageError("DATA is missing; name a corpus folder or a folder of audio files")
+        assert data is not None
         how = {"restart_fraction": restart, "keep_codes": keep_codes, "plots": plots}
         summaries = _train_levels(data, run, levels, crop, base, loss, cache or run / "cache", budget, how)
     assembled = base is not None or not trainer.missing_levels(run)
     if (assembled or only_assemble) and first_process():
-        trainer.assemble(run, base, record)
+        as_loud = None
+        if equally_loud:
+            assert data is not None
+            config = CodecConfig() if base is None else base.config
+            audio = open_audio(data, cache or run / "cache", config.sample_rate)
+            as_loud = AsLoud(audio, config.sample_rate, config.hops[-1])
+        trainer.assemble(run, base, record, as_loud)
     finish(summaries, {"codec": str(run / "codec.safetensors") if assembled else None}, as_json)
 
 

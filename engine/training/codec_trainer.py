@@ -24,6 +24,7 @@ from engine.codec.config import LOSSES, CodecConfig
 from engine.codec.losses import SINGLE_SCALE, Bandwidth, codec_loss, measure_bandwidth, spectral_convergence
 from engine.codec.vqvae import Codec, CodecLevel
 from engine.errors import BadFormat, NoModel, TrainingError
+from engine.training.as_loud import AsLoud
 from engine.training.cache import AudioCache, CropSampler
 from engine.training.checkpoint import load_checkpoint
 from engine.training.feeding import Task
@@ -268,14 +269,17 @@ def missing_levels(run: Path, levels: int = 3) -> list[int]:
 
 
 def assemble(
-    run: Path, base: Codec | None = None, base_record: dict[str, Any] | None = None
+    run: Path,
+    base: Codec | None = None,
+    base_record: dict[str, Any] | None = None,
+    as_loud: AsLoud | None = None,
 ) -> tuple[Codec, dict[str, Any]]:
     """The codec of a run from the newest checkpoint of every level, and its training record.
 
     Levels that have none are those of ``base``. What a level was trained for is in its record: levels of one shape
-    belong together whatever their losses. Writes ``codec.safetensors``, ``codec.json`` (the configuration) and
-    ``codec_training.json`` into ``run``. Raises :class:`TrainingError` when a level is missing or the levels do not
-    belong together.
+    belong together whatever their losses. ``as_loud`` scales their decoders. Writes ``codec.safetensors``,
+    ``codec.json`` (the configuration) and ``codec_training.json`` into ``run``. Raises :class:`TrainingError` when a
+    level is missing or the levels do not belong together.
     """
     codec: Codec | None = None
     record: dict[str, Any] = {}
@@ -299,8 +303,12 @@ def assemble(
         require_agreement(run, mine, {**mine, **shared})
         shared = mine
         codec = codec or Codec(config)
-        codec.levels[level].load_state_dict(_ema_level(tensors))
+        module = codec.levels[level]
+        module.load_state_dict(_ema_level(tensors))
         record[str(level)] = training_record(state)
+        if as_loud is not None:
+            assert isinstance(module, CodecLevel)
+            record[str(level)]["gain_db"] = round(as_loud.scale(module.eval()), 2)
     assert codec is not None
     codec.eval()
     write_codec(run, codec, record)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 from click.testing import CliRunner, Result
 
 from bridge.cli import segue
+from engine.codec.vqvae import CodecLevel
 from engine.store import load_model
+from engine.training.as_loud import AsLoud
+from engine.training.cache import open_cache
 from engine.training.codec_trainer import load_codec
 from tests.host.tiny import make_tiny_model
 from tests.training.sounds import tone_folder
@@ -93,6 +98,52 @@ def test_levels_trained_for_other_things_belong_together(data: Path, tmp_path: P
     done = train(*usual, "--levels", 2)
     assert done.exit_code == 2
     assert "was trained with other arguments (codec was {" in done.stderr
+
+
+class Quiet(torch.nn.Module):
+    """A level whose decoder gives everything 3.1 dB too quietly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = torch.nn.Conv1d(1, 1, 1)
+        torch.nn.init.constant_(self.out.weight, 0.7)
+        torch.nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    @property
+    def decoder(self) -> Quiet:
+        return self
+
+    def reconstruct(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return self.out(x[:, None])[:, 0], None
+
+
+def test_what_came_back_too_quietly_comes_back_as_loud_as_it_was(tmp_path: Path) -> None:
+    cache = open_cache(tone_folder(tmp_path / "tones"), tmp_path / "cache", 44100)
+    as_loud, level = AsLoud(cache, 44100, 128), Quiet()
+    assert as_loud.scale(cast(CodecLevel, level)) == pytest.approx(-20 * math.log10(0.7), abs=0.01)
+    assert level.out.weight.item() == pytest.approx(1.0, abs=1e-3)
+    torch.nn.init.constant_(level.out.weight, 0.01)
+    assert (
+        as_loud.scale(cast(CodecLevel, level)) == 6.0
+    )  # what is as far off as that is not a matter of loudness
+
+
+def test_decoders_are_scaled_when_levels_are_joined(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    usual = ("codec", data, "--out", run, "--from", "small", "--keep-codes")
+    assert train(*usual, "--levels", 1, *SMALL).exit_code == 0
+    before = load_codec(run)
+    done = train(*usual, "--assemble", "--as-loud")
+    assert done.exit_code == 0, done.output
+    record = json.loads((run / "codec_training.json").read_text())
+    after, factor = load_codec(run), 10 ** (record["1"]["gain_db"] / 20)
+    assert record["1"]["gain_db"] != 0.0 and "gain_db" not in record.get("0", {})
+    for level, expected in enumerate((1.0, factor, 1.0)):
+        name = f"levels.{level}.decoder.out.weight"
+        own, scaled = (codec.state_dict()[name] for codec in (before, after))
+        torch.testing.assert_close(scaled, own * expected, rtol=2e-3, atol=0)
+    missing = train("codec", "--out", run, "--from", "small", "--keep-codes", "--assemble", "--as-loud")
+    assert missing.exit_code == 2 and "DATA is missing" in missing.output
 
 
 def test_codes_that_have_changed_part_with_the_priors(data: Path, tmp_path: Path) -> None:
