@@ -17,7 +17,7 @@ MOST_DB = 6.0
 
 
 class AsLoud:
-    """Scales decoders by the audio of ``cache``, at the codec's largest ``hop``. Raises TooShort where no song is as
+    """Measures decoders by the audio of ``cache``, at the codec's largest ``hop``. Raises TooShort where no song is as
     long as a hop."""
 
     def __init__(self, cache: AudioCache, rate: int, hop: int, seed: int = 0) -> None:
@@ -26,9 +26,9 @@ class AsLoud:
         frames = max(hop, min(round(SECONDS * rate), longest) // hop * hop)
         self._crops = torch.from_numpy(CropSampler(cache, "train", frames, seed).spread(CROPS))
 
-    def scale(self, level: CodecLevel) -> float:
-        """Multiplies what the decoder of ``level`` gives by the median of how much too quiet it was, at most 6 dB,
-        and returns it in dB (BS.1770); 0 where all crops are silent."""
+    def gain(self, level: CodecLevel) -> float:
+        """The median of how much too quiet what the decoder of ``level`` gives is, in dB (BS.1770), at most 6; 0 where
+        all crops are silent."""
         missing = []
         for crop in self._crops.split(1):
             with torch.no_grad():
@@ -36,8 +36,11 @@ class AsLoud:
             before, after = (integrated_loudness(x[0].numpy(), self._rate) for x in (crop, found))
             if math.isfinite(before) and math.isfinite(after):
                 missing.append(before - after)
-        gain = float(np.clip(np.median(missing), -MOST_DB, MOST_DB)) if missing else 0.0
-        with torch.no_grad():
-            for parameter in level.decoder.out.parameters():
-                parameter.mul_(10.0 ** (gain / 20.0))
-        return gain
+        return float(np.clip(np.median(missing), -MOST_DB, MOST_DB)) if missing else 0.0
+
+
+def scale_output(level: CodecLevel, gain_db: float) -> None:
+    """Makes what the decoder of ``level`` gives louder by ``gain_db``."""
+    with torch.no_grad():
+        for parameter in level.decoder.out.parameters():
+            parameter.mul_(10.0 ** (gain_db / 20.0))

@@ -24,7 +24,7 @@ from engine.codec.config import LOSSES, CodecConfig
 from engine.codec.losses import SINGLE_SCALE, Bandwidth, codec_loss, measure_bandwidth, spectral_convergence
 from engine.codec.vqvae import Codec, CodecLevel
 from engine.errors import BadFormat, NoModel, TrainingError
-from engine.training.as_loud import AsLoud
+from engine.training.as_loud import AsLoud, scale_output
 from engine.training.cache import AudioCache, CropSampler
 from engine.training.checkpoint import load_checkpoint
 from engine.training.feeding import Task
@@ -282,6 +282,7 @@ def assemble(
     level is missing or the levels do not belong together.
     """
     codec: Codec | None = None
+    before = _read_record(run)
     record: dict[str, Any] = {}
     shared: dict[str, Any] = {}
     lacking = missing_levels(run)
@@ -306,13 +307,31 @@ def assemble(
         module = codec.levels[level]
         module.load_state_dict(_ema_level(tensors))
         record[str(level)] = training_record(state)
-        if as_loud is not None:
-            assert isinstance(module, CodecLevel)
-            record[str(level)]["gain_db"] = round(as_loud.scale(module.eval()), 2)
+        gain = _scaled(module.eval(), record[str(level)], before.get(str(level), {}), as_loud)
+        record[str(level)] |= {} if gain is None else {"gain_db": gain}
     assert codec is not None
     codec.eval()
     write_codec(run, codec, record)
     return codec, record
+
+
+def _scaled(
+    module: Any, record: dict[str, Any], before: dict[str, Any], as_loud: AsLoud | None
+) -> float | None:
+    """By how many dB the level's decoder is scaled: as ``as_loud`` finds, else as it was when the same weights were
+    last joined; None where it never was."""
+    known: float | None = before.get("gain_db") if before.get("steps") == record["steps"] else None
+    if as_loud is not None:
+        known = round(as_loud.gain(module), 2)
+    if known is not None:
+        scale_output(module, known)
+    return known
+
+
+def _read_record(run: Path) -> dict[str, Any]:
+    path = run / "codec_training.json"
+    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return found
 
 
 def _shape(config: CodecConfig) -> dict[str, Any]:

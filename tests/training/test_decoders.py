@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from bridge.cli import segue
 from engine.codec.vqvae import CodecLevel
 from engine.store import load_model
-from engine.training.as_loud import AsLoud
+from engine.training.as_loud import AsLoud, scale_output
 from engine.training.cache import open_cache
 from engine.training.codec_trainer import load_codec
 from tests.host.tiny import make_tiny_model
@@ -120,12 +120,13 @@ class Quiet(torch.nn.Module):
 def test_what_came_back_too_quietly_comes_back_as_loud_as_it_was(tmp_path: Path) -> None:
     cache = open_cache(tone_folder(tmp_path / "tones"), tmp_path / "cache", 44100)
     as_loud, level = AsLoud(cache, 44100, 128), Quiet()
-    assert as_loud.scale(cast(CodecLevel, level)) == pytest.approx(-20 * math.log10(0.7), abs=0.01)
+    gain = as_loud.gain(cast(CodecLevel, level))
+    assert gain == pytest.approx(-20 * math.log10(0.7), abs=0.01)
+    scale_output(cast(CodecLevel, level), gain)
     assert level.out.weight.item() == pytest.approx(1.0, abs=1e-3)
+    assert as_loud.gain(cast(CodecLevel, level)) == pytest.approx(0.0, abs=0.01)
     torch.nn.init.constant_(level.out.weight, 0.01)
-    assert (
-        as_loud.scale(cast(CodecLevel, level)) == 6.0
-    )  # what is as far off as that is not a matter of loudness
+    assert as_loud.gain(cast(CodecLevel, level)) == 6.0  # what is farther off is no matter of loudness
 
 
 def test_decoders_are_scaled_when_levels_are_joined(data: Path, tmp_path: Path) -> None:
@@ -142,6 +143,13 @@ def test_decoders_are_scaled_when_levels_are_joined(data: Path, tmp_path: Path) 
         name = f"levels.{level}.decoder.out.weight"
         own, scaled = (codec.state_dict()[name] for codec in (before, after))
         torch.testing.assert_close(scaled, own * expected, rtol=2e-3, atol=0)
+    done = train("export", "--codec", run, "--from", "small", "--out", tmp_path / "models" / "louder")
+    assert done.exit_code == 0, done.output
+    shipped = load_model("louder")
+    for name, value in after.state_dict().items():
+        if ".decoder." in name:
+            assert torch.equal(shipped.codec.state_dict()[name], value), name
+    assert shipped.config.training["codec"]["1"]["gain_db"] == record["1"]["gain_db"]
     missing = train("codec", "--out", run, "--from", "small", "--keep-codes", "--assemble", "--as-loud")
     assert missing.exit_code == 2 and "DATA is missing" in missing.output
 
