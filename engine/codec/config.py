@@ -43,9 +43,8 @@ class CodecConfig(Frozen):
     linf_k: Positive = 2048
     spectral: Annotated[float, Field(ge=0)] = 0.0
     multispectral: Annotated[float, Field(ge=0)] = 1.0
-    logspectral: Annotated[float, Field(ge=0)] = (
-        0.0  # beyond the paper: quiet highs count as much as loud lows
-    )
+    # Beyond the paper: quiet highs count as much as loud lows.
+    logspectral: Annotated[float, Field(ge=0)] = 0.0
     stft: tuple[tuple[Positive, Positive, Positive], ...] = (
         (2048, 240, 1200),
         (1024, 120, 600),
@@ -89,7 +88,7 @@ class CodecConfig(Frozen):
 
 def for_spectra(config: CodecConfig) -> CodecConfig:
     """The same with magnitudes before phase, which codes of the upper levels cannot know: a decoder that is asked for
-    the waveform plays what it is unsure of too quietly. Measured on the starter's top decoder: README of the model."""
+    the waveform plays what it is unsure of too quietly. Measured on the starter's top decoder: see README.md."""
     return config.model_copy(
         update={"lmix_l2": 0.1, "lmix_linf": 0.002, "spectral": 1.0, "multispectral": 1.0, "logspectral": 0.3}
     )
