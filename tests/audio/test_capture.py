@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.audio.capture import INTERRUPTIONS, MAX_BLOCK, CaptureRing, NoInput, NotYet, RingTooShort
-from engine.errors import BadArguments, BadFormat, OutOfRange
+from engine.errors import BadArguments, BadFormat, NoFile, OutOfRange
 from engine.ring import Ring, ring_name, sweep_stale
 
 from .harness import noise
@@ -140,4 +140,8 @@ def test_the_ring_of_a_dead_bridge_is_removed() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, timeout=60
     )
-    assert done.stdout.strip() in sweep_stale()
+    name = done.stdout.strip()
+    assert name.startswith("segue-") and name.endswith("-dead")
+    sweep_stale()  # or the sweep of another bridge that starts just now: a dead ring is anyone's
+    with pytest.raises(NoFile):
+        CaptureRing.attach(name)

@@ -165,8 +165,8 @@ def test_a_ring_of_a_dead_owner_is_swept_and_a_live_one_kept(ring: Ring) -> None
     name = answer.recv()
     process.join(20)
     assert (SHM / name).exists()
-    removed = sweep_stale()
-    assert name in removed and ring.name not in removed
+    removed = sweep_stale()  # or the sweep of another program that starts just now: a dead ring is anyone's
+    assert ring.name not in removed and (SHM / ring.name).exists()
     assert not (SHM / name).exists()
 
 
@@ -186,7 +186,8 @@ def test_a_dead_owner_is_known_although_its_number_lives_on(ring: Ring) -> None:
     image[40:48] = (birth - 1).to_bytes(8, "little")
     impostor = SHM / f"segue-{os.getpid()}-old"
     impostor.write_bytes(image)
-    assert sweep_stale() == [impostor.name]
+    sweep_stale()
+    assert not impostor.exists() and (SHM / ring.name).exists()
 
 
 def test_an_attacher_that_is_killed_does_not_take_the_ring_along(ring: Ring) -> None:
