@@ -59,6 +59,11 @@ train.add_command(prior)
     help="model: as the model of --from, else as the paper; spectra: how loud every pitch is before its phase.",
 )
 @click.option(
+    "--even",
+    is_flag=True,
+    help="In the end take away the tone that trained decoders add, at the rate of the tokens and above.",
+)
+@click.option(
     "--as-loud",
     "equally_loud",
     is_flag=True,
@@ -75,6 +80,7 @@ def codec(
     source: str | None,
     keep_codes: bool,
     loss: str,
+    even: bool,
     equally_loud: bool,
     only_assemble: bool,
     as_json: bool,
@@ -85,12 +91,12 @@ def codec(
     """Train levels of the codec on DATA; ends with RUN/codec.safetensors once every level is there."""
     from engine.codec.config import CodecConfig
     from engine.training import codec_trainer as trainer
-    from engine.training.as_loud import AsLoud
+    from engine.training.finishing import Finishing, finishing_crops
     from engine.training.starting import starting_codec
 
     if keep_codes and source is None:
         raise TrainingError("there are no codes to keep; name the model they are of with --from")
-    if data is None and (equally_loud or not only_assemble):
+    if data is None and (even or equally_loud or not only_assemble):
         raise click.UsageError("DATA is missing; name a corpus folder or a folder of audio files")
     base, record = starting_codec(source) if source else (None, {})
     summaries: list[dict[str, Any]] = []
@@ -100,13 +106,14 @@ def codec(
         summaries = _train_levels(data, run, levels, crop, base, loss, cache or run / "cache", budget, how)
     assembled = base is not None or not trainer.missing_levels(run)
     if (assembled or only_assemble) and first_process():
-        as_loud = None
-        if equally_loud:
+        finishing = None
+        if even or equally_loud:
             assert data is not None
             config = CodecConfig() if base is None else base.config
             audio = open_audio(data, cache or run / "cache", config.sample_rate)
-            as_loud = AsLoud(audio, config.sample_rate, config.hops[-1])
-        trainer.assemble(run, base, record, as_loud)
+            rate, hop = config.sample_rate, config.hops[-1]
+            finishing = Finishing(finishing_crops(audio, rate, hop), rate, hop, even, equally_loud)
+        trainer.assemble(run, base, record, finishing)
     finish(summaries, {"codec": str(run / "codec.safetensors") if assembled else None}, as_json)
 
 

@@ -24,11 +24,11 @@ from engine.codec.config import LOSSES, CodecConfig
 from engine.codec.losses import SINGLE_SCALE, Bandwidth, codec_loss, measure_bandwidth, spectral_convergence
 from engine.codec.vqvae import Codec, CodecLevel
 from engine.errors import BadFormat, NoModel, TrainingError
-from engine.training.as_loud import AsLoud, scale_output
 from engine.training.cache import AudioCache, CropSampler
 from engine.training.checkpoint import load_checkpoint
 from engine.training.feeding import Task
 from engine.training.files import write_bytes, write_json
+from engine.training.finishing import FINISHED, Finishing
 from engine.training.loop import Loop, LoopSettings
 from engine.training.record import require_agreement, training_record
 
@@ -272,12 +272,13 @@ def assemble(
     run: Path,
     base: Codec | None = None,
     base_record: dict[str, Any] | None = None,
-    as_loud: AsLoud | None = None,
+    finishing: Finishing | None = None,
 ) -> tuple[Codec, dict[str, Any]]:
     """The codec of a run from the newest checkpoint of every level, and its training record.
 
     Levels that have none are those of ``base``. What a level was trained for is in its record: levels of one shape
-    belong together whatever their losses. ``as_loud`` scales their decoders. Writes ``codec.safetensors``,
+    belong together whatever their losses. ``finishing`` is
+    done to their decoders; without it they are as they were finished before. Writes ``codec.safetensors``,
     ``codec.json`` (the configuration) and ``codec_training.json`` into ``run``. Raises :class:`TrainingError` when a
     level is missing or the levels do not belong together.
     """
@@ -307,24 +308,33 @@ def assemble(
         module = codec.levels[level]
         module.load_state_dict(_ema_level(tensors))
         record[str(level)] = training_record(state)
-        gain = _scaled(module.eval(), record[str(level)], before.get(str(level), {}), as_loud)
-        record[str(level)] |= {} if gain is None else {"gain_db": gain}
+        record[str(level)] |= _finished(
+            run, level, module.eval(), finishing, before.get(str(level), {}), state
+        )
     assert codec is not None
     codec.eval()
     write_codec(run, codec, record)
     return codec, record
 
 
-def _scaled(
-    module: Any, record: dict[str, Any], before: dict[str, Any], as_loud: AsLoud | None
-) -> float | None:
-    """By how many dB the level's decoder is scaled: as ``as_loud`` finds, else as it was when the same weights were
-    last joined; None where it never was."""
-    known: float | None = before.get("gain_db") if before.get("steps") == record["steps"] else None
-    if as_loud is not None:
-        known = round(as_loud.gain(module), 2)
-    if known is not None:
-        scale_output(module, known)
+def _finished(
+    run: Path,
+    level: int,
+    module: CodecLevel,
+    finishing: Finishing | None,
+    before: dict[str, Any],
+    state: dict[str, Any],
+) -> dict[str, float]:
+    """Finishes a level's decoder, or leaves it as the same weights were finished when they were last joined; what is
+    said of it in the record."""
+    if finishing is not None:
+        return finishing.apply(module)
+    known = {key: before[key] for key in FINISHED if key in before}
+    if not known or before.get("steps") != state["step"]:
+        return {}
+    own = f"levels.{level}."
+    left = {n.removeprefix(own): v for n, v in load_codec(run).state_dict().items() if n.startswith(own)}
+    module.load_state_dict(left)
     return known
 
 

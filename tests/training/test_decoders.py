@@ -13,11 +13,13 @@ import torch
 from click.testing import CliRunner, Result
 
 from bridge.cli import segue
+from engine.codec.config import CodecConfig
 from engine.codec.vqvae import CodecLevel
 from engine.store import load_model
-from engine.training.as_loud import AsLoud, scale_output
 from engine.training.cache import open_cache
 from engine.training.codec_trainer import load_codec
+from engine.training.even import even_out, tone_db
+from engine.training.finishing import Finishing, finishing_crops, quieter_by
 from tests.host.tiny import make_tiny_model
 from tests.training.sounds import tone_folder
 
@@ -119,14 +121,67 @@ class Quiet(torch.nn.Module):
 
 def test_what_came_back_too_quietly_comes_back_as_loud_as_it_was(tmp_path: Path) -> None:
     cache = open_cache(tone_folder(tmp_path / "tones"), tmp_path / "cache", 44100)
-    as_loud, level = AsLoud(cache, 44100, 128), Quiet()
-    gain = as_loud.gain(cast(CodecLevel, level))
+    crops, level = finishing_crops(cache, 44100, 128), Quiet()
+    done = Finishing(crops, 44100, 128, loud=True).apply(cast(CodecLevel, level))
+    gain = done["gain_db"]
     assert gain == pytest.approx(-20 * math.log10(0.7), abs=0.01)
-    scale_output(cast(CodecLevel, level), gain)
     assert level.out.weight.item() == pytest.approx(1.0, abs=1e-3)
-    assert as_loud.gain(cast(CodecLevel, level)) == pytest.approx(0.0, abs=0.01)
+    assert quieter_by(cast(CodecLevel, level), crops, 44100) == pytest.approx(0.0, abs=0.01)
     torch.nn.init.constant_(level.out.weight, 0.01)
-    assert as_loud.gain(cast(CodecLevel, level)) == 6.0  # what is farther off is no matter of loudness
+    assert (
+        quieter_by(cast(CodecLevel, level), crops, 44100) == 6.0
+    )  # what is farther off is no matter of loudness
+
+
+def test_a_constant_comes_out_of_every_phase_alike() -> None:
+    """One transposed convolution that says 1 and 3 in turn of what is always 1 says 2 of it, and no more is changed."""
+    level = Alternating()
+    crops = torch.zeros(3, 64)
+    assert tone_db(cast(CodecLevel, level), crops, 4) == pytest.approx(0.0, abs=0.01)  # 1 up, 1 down
+    even_out(cast(CodecLevel, level), crops)
+    made = level.reconstruct(crops)[0]
+    torch.testing.assert_close(made[:, 2:-2], torch.full((3, 60), 2.0))
+    assert level.up.weight.flatten().tolist() == pytest.approx([0.25, 0.75, 1.75, 1.25])
+    assert tone_db(cast(CodecLevel, level), crops[:, :32], 4) < -12  # the ends, which no tap reaches
+
+
+class Alternating(torch.nn.Module):
+    """A level whose codes are all alike and whose decoder is one transposed convolution, uneven by its taps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = torch.nn.ConvTranspose1d(1, 1, 4, 2, 1, bias=False)
+        self.up.weight.data = torch.tensor([[[0.75, 0.25, 2.25, 0.75]]])
+
+    @property
+    def bottleneck(self) -> Alternating:
+        return self
+
+    @property
+    def decoder(self) -> torch.nn.Module:
+        return self.up
+
+    def encoder(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.ones_like(x[:, :, ::2])
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def decode(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def reconstruct(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return self.up(self.encoder(x[:, None]))[:, 0], None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_decoder_of_random_weights_loses_its_tone(seed: int) -> None:
+    """That is nearly all there is of what it gives: each of its seven transposed convolutions adds to it."""
+    torch.manual_seed(seed)
+    level, crops = CodecLevel(CodecConfig(), 2).eval(), 0.2 * torch.randn(2, 8192)
+    tone = tone_db(level, crops, 128)
+    even_out(level, crops)
+    assert tone_db(level, crops, 128) < tone - 30
 
 
 def test_decoders_are_scaled_when_levels_are_joined(data: Path, tmp_path: Path) -> None:
@@ -150,7 +205,16 @@ def test_decoders_are_scaled_when_levels_are_joined(data: Path, tmp_path: Path) 
         if ".decoder." in name:
             assert torch.equal(shipped.codec.state_dict()[name], value), name
     assert shipped.config.training["codec"]["1"]["gain_db"] == record["1"]["gain_db"]
-    missing = train("codec", "--out", run, "--from", "small", "--keep-codes", "--assemble", "--as-loud")
+    done = train(*usual, "--assemble", "--as-loud", "--even")
+    assert done.exit_code == 0, done.output
+    even, record = load_codec(run), json.loads((run / "codec_training.json").read_text())
+    assert set(record["1"]) >= {"gain_db", "tone_db"}
+    taps = {n: v for n, v in even.state_dict().items() if ".decoder." in n and ".steps." in n}
+    assert {n.split(".")[1] for n, v in taps.items() if not torch.equal(v, after.state_dict()[n])} == {"1"}
+    assert train(*usual, "--assemble").exit_code == 0  # the same weights stay finished
+    for name, value in load_codec(run).state_dict().items():
+        assert torch.equal(value, even.state_dict()[name]), name
+    missing = train("codec", "--out", run, "--from", "small", "--keep-codes", "--assemble", "--even")
     assert missing.exit_code == 2 and "DATA is missing" in missing.output
 
 
