@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bridge.garbage import search_less
 from bridge.once import Errand, OnceClient
 from bridge.session.core import Session, SessionSetup
 from engine.host.protocol import Ready
@@ -79,8 +79,7 @@ async def _work(session: Session, console: Console, errand: Errand | None) -> No
     with console.status("starting the engine and the audio process"):
         await session.start()
         ready = await session.wait_ready()
-    gc.collect()
-    gc.freeze()  # what is there for good is not searched for garbage again, which would take tens of milliseconds
+    search_less()
     console.print(_status_block(session, ready))
     if errand is None:
         await session.ended.wait()

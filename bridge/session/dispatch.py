@@ -20,7 +20,7 @@ from engine.errors import QueueFull, SegueError, TooLarge
 log = logging.getLogger("segue.osc")
 
 MOST_FAILURES = 32
-MOST_ANSWERS = 1_000
+MOST_ANSWERS = 400
 MOST_SCHEDULED = 256
 MOST_WORK_SECONDS = 0.01  # of this thread: what other programs take of the processor is not the packet's
 ALWAYS_DONE = 16  # messages of a packet, however long they take

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bridge.clock import Launch, StreamClock
+from bridge.session.leaving import Leaving, give_back
 from bridge.session.notices import Notices
 from bridge.session.prebuffer import LEAST_SECONDS, Pace, Prebuffer
 from bridge.session.transport import MusicalTime
@@ -52,6 +53,7 @@ class Player:
         self._clock, self._quantum = clock, quantum
         self.bpm_of: Callable[[str], float] = lambda _: 0.0
         self._voices: dict[str, Voice] = {}  # by label
+        self._leaving = Leaving(notices)
         self._plans: dict[str, Plan] = {}  # of jobs that have not begun
         self._next: Voice | None = None  # will take over
         self._current: Voice | None = None
@@ -177,8 +179,13 @@ class Player:
 
     def stop_all(self) -> None:
         """Silence: nothing of what has been made so far is played any more."""
-        for voice in list(self._voices.values()):
-            self._silence(voice)
+        for voice in (self._next, self._current):
+            if voice is not None:
+                self._silence(voice)
+        waiting = list(self._voices.values())
+        self._voices.clear()
+        self._leaving.stop(waiting)
+        self._on_change()
 
     # -- what the audio process says ------------------------------------------------------------------------------
 
@@ -229,8 +236,9 @@ class Player:
         if self._ticker is not None:
             self._ticker.cancel()
         for voice in self._voices.values():
-            _remove(voice.ring)
+            give_back(voice)
         self._voices.clear()
+        self._leaving.close()
 
     # -- voices ---------------------------------------------------------------------------------------------------
 
@@ -261,9 +269,7 @@ class Player:
             self._next = None
         for held in [other for other in self._voices.values() if other.kept and voice.ident == HOLD]:
             self._forget(held, "stopped")
-        seconds = voice.seconds_played
-        _remove(voice.ring)
-        self._notices.publish("/segue/sounding", voice.ident, how, float(seconds))
+        self._leaving.end(voice, how)
         self._on_change()
 
     async def _tick(self) -> None:
@@ -392,9 +398,3 @@ class Player:
             self._put_off(voice)
         else:
             self._move(voice, found)
-
-
-def _remove(ring: Ring | None) -> None:
-    if ring is not None:
-        ring.close()
-        ring.unlink()

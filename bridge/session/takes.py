@@ -138,8 +138,9 @@ class TakeBook:
         text = str(int(wanted) if isinstance(wanted, float) else wanted).strip()
         if text.isascii() and text.isdigit() and int(text) in self._takes:
             return self._takes[int(text)]
+        folded = text.casefold()
         for entry in self:
-            if entry.name.casefold() == text.casefold():
+            if entry.name.casefold() == folded:
                 return entry
         raise NoTake(f"there is no take '{text[:40]}'; {self._offer()}")
 

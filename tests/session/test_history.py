@@ -156,7 +156,7 @@ Listing = dict[int, tuple[object, ...]]
 
 def listing(client: OscClient) -> Listing:
     client.drain(0.02)
-    client.send("/segue/takes", 0, 1000)
+    client.send("/segue/takes", 0, 250)
     client.wait("/segue/takes.end")
     return {int(v[0]): v[1:] for address, v in client.heard if address == "/segue/takes.item"}
 

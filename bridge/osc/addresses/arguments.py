@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bridge.osc.table import Argument, Kind
 
+MOST_LISTED = 250  # entries of an answer; it is sent in one go, and all others wait meanwhile
+
 
 def number(name: str, low: float, high: float, unit: str = "", optional: bool = False) -> Argument:
     """A number from ``low`` to ``high``."""
@@ -23,3 +25,8 @@ def text(name: str, optional: bool = False, choices: tuple[str, ...] = ()) -> Ar
 def take_id() -> Argument:
     """A take by its number or its name."""
     return Argument("id", Kind.TEXT, number_too=True)
+
+
+def page() -> tuple[Argument, Argument]:
+    """Which entries of a list are wanted: so many (``limit``) from ``offset`` on."""
+    return whole("offset", 0, 1_000_000, optional=True), whole("limit", 1, MOST_LISTED, optional=True)

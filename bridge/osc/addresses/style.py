@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.osc.addresses.arguments import number, text, whole
+from bridge.osc.addresses.arguments import number, page, text, whole
 from bridge.osc.table import Entry, Role, notice, readout
 
 MAX_LINES = 1000
@@ -18,7 +18,7 @@ ENTRIES = (
     Entry(
         "/segue/styles",
         "Lists what /segue/style accepts: /segue/styles.item i name kind ..., /segue/styles.end total",
-        arguments=(whole("offset", 0, 1_000_000, optional=True), whole("limit", 1, 1000, optional=True)),
+        arguments=page(),
         handler="styles",
     ),
     Entry(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.osc.addresses.arguments import take_id, text, whole
+from bridge.osc.addresses.arguments import page, take_id, text, whole
 from bridge.osc.table import Argument, Entry, Role, notice
 from engine.take.marks import MAX_RATING
 
@@ -20,7 +20,7 @@ ENTRIES = (
     Entry(
         "/segue/takes",
         f"Lists the takes: /segue/takes.item {FIELDS} ..., /segue/takes.end total",
-        arguments=(whole("offset", 0, 1_000_000, optional=True), whole("limit", 1, 1000, optional=True)),
+        arguments=page(),
         handler="takes",
     ),
     Entry(
