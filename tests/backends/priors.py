@@ -43,6 +43,10 @@ FORMS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Of the forms these are tried with ``--all`` only where every one costs seconds; order 9 has every kind of layer but
+# lyrics, "lower" what lies above it.
+SELDOM = ("dense", "row-column", "residual-scale", "unlabelled", "separate", "joint")
+
 # Layers enough for every kind that a form has.
 DEPTHS = {"dense": 1, "order-2": 3, "lower": 3, "residual-scale": 3, "separate": 10, "joint": 16}
 

@@ -23,7 +23,7 @@ from engine.request import LevelSampling, Style
 from engine.sampling.draw import draw_lanes
 from engine.sampling.noise import uniforms
 from engine.store import ModelConfig, load_model
-from tests.backends.priors import BINS, FORMS, RATE, form_prior, tokens_of
+from tests.backends.priors import BINS, FORMS, RATE, SELDOM, form_prior, tokens_of
 from tests.often import often
 from tests.prior.build import ARTISTS, prior_config, tiny_model
 
@@ -70,7 +70,7 @@ def sampled(
     return np.concatenate(parts, 1)
 
 
-@pytest.mark.parametrize("form", often(tuple(FORMS), but=("joint", "separate")))
+@pytest.mark.parametrize("form", often(tuple(FORMS), but=SELDOM))
 def test_tokens_are_those_of_the_eager_runner(form: str, config: ModelConfig) -> None:
     """Lanes 1 to 4, windows with and without a prefix, every filter, chunks of any size, one runner for all."""
     prior = form_prior(form)
@@ -212,7 +212,7 @@ def test_logits_that_overflow_are_told_and_leave_nothing_behind(config: ModelCon
 
 
 @pytest.mark.parametrize("weights", ["plain", "int8"])
-@pytest.mark.parametrize("form", often(tuple(FORMS), but=("joint",)))
+@pytest.mark.parametrize("form", often(tuple(FORMS), but=SELDOM))
 def test_a_captured_step_uses_its_own_device_and_no_value(
     form: str, weights: str, config: ModelConfig
 ) -> None:

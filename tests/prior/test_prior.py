@@ -18,6 +18,7 @@ from engine.prior.prior import Prior
 from engine.prior.transformer import Attention
 from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
+from tests.often import often
 from tests.prior.build import ARTISTS, GENRES, prior_config
 
 RATE = 44100
@@ -72,7 +73,7 @@ def test_orders_of_the_facts() -> None:
     assert [ORDERS[9](d) for d in range(5)] == [1, 2, 3, 0, 1]
 
 
-@pytest.mark.parametrize("order", [0, 2, 9])
+@pytest.mark.parametrize("order", often((0, 2, 9), but=(0,)))
 @pytest.mark.parametrize("level", [0, 2])
 def test_cached_steps_equal_the_full_forward_from_every_prefix(order: int, level: int) -> None:
     """Every prefix length, partial rows included, then steps to the end of the window."""
