@@ -169,7 +169,7 @@ def test_commands_that_are_none_do_no_harm(running: RunningSession, websocket: O
 
 
 def test_styles_are_listed_once_the_model_is_there_and_that_is_told(start_session: StartSession):
-    running = start_session(setup={"query_ports": (0,)}, load_seconds=1.0)
+    running = start_session(setup={"query_ports": (0,)}, load_seconds=4.0)
     url = f"ws://127.0.0.1:{query_port(running)}/"
     with connect(url, compression=None) as connection:
         assert get(running, "/segue/style?RANGE")[0] == 204
