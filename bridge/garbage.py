@@ -11,8 +11,8 @@ WHOLE = 2  # generation
 def search_less() -> None:
     """What has survived a whole search, this one first, is not searched again.
 
-    So a later one looks at what came since. What dies after it has survived one, and refers to itself, is kept: little,
-    for a session's things are told to end, and then counted down.
+    So a later one looks at what came since. What dies after it has survived one, and refers to itself, is kept for
+    good: a million hostile packets left about 4 MB more than with usual searches.
     """
     gc.collect()
     gc.freeze()

@@ -179,11 +179,8 @@ class Player:
 
     def stop_all(self) -> None:
         """Silence: nothing of what has been made so far is played any more."""
-        for voice in (self._next, self._current):
-            if voice is not None:
-                self._silence(voice)
-        waiting = list(self._voices.values())
-        self._voices.clear()
+        self.stop()
+        waiting, self._voices = list(self._voices.values()), {}
         self._leaving.stop(waiting)
         self._on_change()
 
@@ -268,7 +265,10 @@ class Player:
         if self._next is voice:
             self._next = None
         for held in [other for other in self._voices.values() if other.kept and voice.ident == HOLD]:
-            self._forget(held, "stopped")
+            if held.sounding:  # the repeat had not begun, so it plays on as before
+                held.kept = False
+            else:
+                self._forget(held, "stopped")
         self._leaving.end(voice, how)
         self._on_change()
 

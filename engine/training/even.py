@@ -54,14 +54,12 @@ def _mean_input(level: CodecLevel, up: nn.ConvTranspose1d, features: list[Tensor
 
 def _even_taps(up: nn.ConvTranspose1d, mean: Tensor) -> None:
     """Taps k and k + stride give the samples of one phase; a constant ``mean`` [in] is to come out alike at all."""
-    weight, stride = up.weight, up.stride[0]
-    taps = weight.unflatten(2, (-1, stride))  # [in, out, taps of a phase, phase]
+    taps = up.weight.unflatten(2, (-1, up.stride[0]))  # [in, out, taps of a phase, phase], a view
     given = torch.einsum("i,iokp->op", mean, taps)
     excess = given - given.mean(1, keepdim=True)
     power = float(mean @ mean) * taps.shape[2]
     if power > _FAINT:
         taps -= (mean[:, None, None, None] * excess[None, :, None, :]) / power
-        weight.copy_(taps.flatten(2))
 
 
 @torch.inference_mode()

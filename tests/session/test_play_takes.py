@@ -118,6 +118,20 @@ def test_a_bar_is_held_and_then_it_goes_on(
         assert np.array_equal(again[fade : bar - fade], take[fade : bar - fade])
 
 
+@pytest.mark.parametrize("ending", ["/segue/panic", "/segue/take/stop"])
+def test_silence_before_the_held_bar_has_begun(client: OscClient, ending: str) -> None:
+    client.send("/segue/take/play", 1)
+    client.wait("/segue/sounding", "1", "start")
+    client.send("/segue/take/hold", 1)
+    client.wait("/segue/done", "/segue/take/hold")
+    client.drain(0.02)
+    client.send(ending)
+    client.wait("/segue/sounding", "hold", "stopped")
+    client.wait("/segue/sounding", "1", "stopped")
+    assert client.ask("/segue/test") == ("ok",)
+    assert "/segue/fail" not in {address for address, _ in client.heard}
+
+
 def test_mix_and_gain(client: OscClient, running: RunningSession, tmp_path: Path) -> None:
     assert client.ask("/segue/param/gain_db", -20) == (-20.0,)
     client.send("/segue/take/play", 1)
