@@ -154,7 +154,26 @@ class Prior(nn.Module):
         differentiable; the second is None for a prior that reads none."""
         conditions = self.condition(labels, upper, codes.shape[0], lyrics)
         ids = self._ids(codes, conditions)
-        bits = _bits(self._all_logits(ids, conditions), ids)
+        return self._judged(self._all_logits(ids, conditions), ids, conditions)
+
+    def watched_losses(
+        self, codes: Tensor, labels: Labels | None, lyrics: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """:meth:`losses` and :meth:`attention` [N, L, P] of a top prior in one pass, differentiable.
+
+        Raises ValueError for a prior without ``alignment``.
+        """
+        layer, head, characters = self._alignment()
+        conditions = self.condition(labels, None, codes.shape[0], lyrics)
+        ids = self._ids(codes, conditions)
+        x = self._inputs(ids, conditions, ids.shape[1])
+        y, seen = self.transformer.watched(x, conditions.states, layer, head, characters)
+        music, sung = self._judged(self._logits(y, conditions.added), ids, conditions)
+        return music, sung, seen[:, self.config.joint_lyrics :]
+
+    def _judged(self, logits: Tensor, ids: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor | None]:
+        """Bits per token [N] of the codes in ids [N, T] under logits [N, T, V], and per character of the lyrics."""
+        bits = _bits(logits, ids)
         joint = self.config.joint_lyrics
         sung = bits[:, :joint].mean(1) if joint else None
         if self.lyrics is not None and conditions.states is not None and conditions.characters is not None:
@@ -186,14 +205,18 @@ class Prior(nn.Module):
 
         Raises ValueError for a prior without ``alignment`` (facts/jukebox.md §5.4).
         """
+        layer, head, characters = self._alignment()
+        ids = self._ids(codes, conditions)
+        x = self._inputs(ids, conditions, ids.shape[1])
+        found = self.transformer.attention(x, conditions.states, layer, head, characters)
+        return found[:, self.config.joint_lyrics :]
+
+    def _alignment(self) -> tuple[int, int, int]:
+        """Layer and head that tell which character is sung, and how many characters there are."""
         wanted = self.config.lyrics
         if wanted is None or wanted.alignment is None:
             raise ValueError("this prior has no alignment layer")
-        layer, head = wanted.alignment
-        ids = self._ids(codes, conditions)
-        x = self._inputs(ids, conditions, ids.shape[1])
-        found = self.transformer.attention(x, conditions.states, layer, head, wanted.tokens)
-        return found[:, self.config.joint_lyrics :]
+        return (*wanted.alignment, wanted.tokens)
 
     def caches(self, lanes: int) -> list[LayerCache]:
         """Static caches for ``lanes`` lanes, on the model's device and in its type."""

@@ -213,6 +213,21 @@ class Transformer(nn.Module):
         assert isinstance(chosen, Layer)
         return chosen.attn.weights(chosen.ln_0(x), states, head, characters)[:, :length]
 
+    def watched(
+        self, x: Tensor, states: Tensor | None, layer: int, head: int, characters: int
+    ) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` gives without caches, [N, L, width], and what :meth:`attention` gives, in one pass."""
+        length = x.shape[1]
+        x = self._padded(x)
+        seen = None
+        for place, each in enumerate(self.layers):
+            assert isinstance(each, Layer)
+            if place == layer:
+                seen = each.attn.weights(each.ln_0(x), states, head, characters)
+            x = each(x, states)
+        assert seen is not None
+        return x[:, :length], seen[:, :length]
+
     def read(self, states: Tensor, caches: list[LayerCache]) -> None:
         """Put the lyric states [N, P, width] into the caches of the layers that read them."""
         for layer, cache in zip(self.layers, caches, strict=True):

@@ -59,6 +59,13 @@ _FORM = (
 @click.option("--lyric-width", type=click.IntRange(min=8), help="Width of the lyric encoder (default: half).")
 @click.option("--lyric-depth", type=click.IntRange(min=1), default=_LYRIC_DEPTH, show_default=True)
 @click.option(
+    "--guided",
+    type=click.FloatRange(min=0.0),
+    default=0.0,
+    show_default=True,
+    help="Weight of leading the attention to the character that is sung, where song.lrc says when.",
+)
+@click.option(
     "--pulse", is_flag=True, help="Tell the top prior the bar's phase, the tempo and the key of every song."
 )
 @click.option(
@@ -81,6 +88,7 @@ def prior(
     cache: Path | None,
     source: str | None,
     optimizer: Any,
+    guided: float,
     **options: Any,
 ) -> None:
     """Train the prior of one level on DATA, encoded by the codec of the run CODEC.
@@ -117,6 +125,7 @@ def prior(
         start=start,
         lyrics=lyrics_for(data, store, config),
         pulses=pulses_for(data, store, config),
+        guided=guided,
     )
     finish([summary], {"prior": str(run / f"prior_{level}.safetensors")}, as_json)
 

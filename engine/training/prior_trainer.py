@@ -24,6 +24,7 @@ from engine.training.checkpoint import load_checkpoint
 from engine.training.codes import CodeStore
 from engine.training.feeding import Task
 from engine.training.files import write_bytes, write_json
+from engine.training.guidance import astray
 from engine.training.loop import Loop, LoopSettings
 from engine.training.optimizers import Name, make_optimizer
 from engine.training.windows import UNKNOWN_SHARE, Windows, WindowSampler, unigram_bits
@@ -34,18 +35,31 @@ _OTHER_WINDOW = 5  # places to the window whose lyrics are given instead: far en
 
 
 class PriorLoss(nn.Module):
-    """What training minimises, for a batch of windows; beside it the music's bits and the lyrics'."""
+    """What training minimises, for a batch of windows; beside it the music's bits and the lyrics'.
 
-    def __init__(self, prior: Prior) -> None:
+    ``guided``: weight of leading the alignment head to the character that is sung; 0 leaves it alone.
+    """
+
+    def __init__(self, prior: Prior, guided: float = 0.0) -> None:
         super().__init__()
-        self.prior = prior
+        self.prior, self.guided = prior, guided
 
     def forward(
-        self, codes: Tensor, labels: Labels, upper: Tensor | None, lyrics: Tensor | None
+        self,
+        codes: Tensor,
+        labels: Labels,
+        upper: Tensor | None,
+        lyrics: Tensor | None,
+        sung_at: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        music, sung = self.prior.losses(codes, labels, upper, lyrics)
-        figures = {} if sung is None else {"music": music.mean(), "lyrics": sung.mean()}
-        return self.prior.objective(music, sung, codes.shape[1]).mean(), figures
+        if not self.guided or lyrics is None or sung_at is None:
+            music, sung = self.prior.losses(codes, labels, upper, lyrics)
+            figures = {} if sung is None else {"music": music.mean(), "lyrics": sung.mean()}
+            return self.prior.objective(music, sung, codes.shape[1]).mean(), figures
+        music, sung, attention = self.prior.watched_losses(codes, labels, lyrics)
+        lost = astray(attention, sung_at)
+        figures = {"music": music.mean(), "astray": lost} | ({} if sung is None else {"lyrics": sung.mean()})
+        return self.prior.objective(music, sung, codes.shape[1]).mean() + self.guided * lost, figures
 
 
 def prior_config(store: CodeStore, level: int, **changes: int) -> PriorConfig:
@@ -66,7 +80,7 @@ class PriorTask(Task):
     """The prior of one level as a training task; ``batch`` windows a step and rank.
 
     ``start``: a prior whose weights training begins from; ``lyrics``, ``pulses``: those of every song, for a
-    prior that reads them.
+    prior that reads them; ``guided`` as in :class:`PriorLoss`.
     """
 
     def __init__(
@@ -81,6 +95,7 @@ class PriorTask(Task):
         start: Prior | None = None,
         lyrics: Mapping[str, SongLyrics] | None = None,
         pulses: Mapping[str, SongPulse] | None = None,
+        guided: float = 0.0,
     ) -> None:
         self.title, self.unit, self.units_per_item = f"prior level {config.level}", "tokens", config.n_ctx
         self.batch_size, self.precision, self.optimizer_name = batch, precision, optimizer
@@ -108,7 +123,7 @@ class PriorTask(Task):
             self.prior.load_state_dict(
                 self.prior.state_dict() | start.state_dict()
             )  # a new pulse, a new style signal begins as zero
-        self.module: nn.Module = PriorLoss(self.prior)
+        self.module: nn.Module = PriorLoss(self.prior, guided)
 
     def optimizer(self, lr: float) -> Optimizer:
         """See :mod:`engine.training.optimizers`."""
@@ -177,11 +192,12 @@ def train_prior(
     start: Prior | None = None,
     lyrics: Mapping[str, SongLyrics] | None = None,
     pulses: Mapping[str, SongPulse] | None = None,
+    guided: float = 0.0,
 ) -> dict[str, Any]:
     """Train the prior of ``config.level`` in ``run`` and leave its EMA weights there; returns the loop's summary.
 
-    ``origin``: ``data`` and ``command`` in words, for the record; ``start``, ``lyrics`` and ``pulses`` as in
-    :class:`PriorTask`. A resumed run goes on from its checkpoint, not from ``start``.
+    ``origin``: ``data`` and ``command`` in words, for the record; ``start``, ``lyrics``, ``pulses`` and ``guided`` as
+    in :class:`PriorTask`. A resumed run goes on from its checkpoint, not from ``start``.
     """
     task = PriorTask(
         config,
@@ -193,6 +209,7 @@ def train_prior(
         start=start,
         lyrics=lyrics,
         pulses=pulses,
+        guided=guided,
     )
     artists, genres = store.names
     arguments = {
@@ -208,6 +225,7 @@ def train_prior(
         "lr": settings.lr,
         "seed": settings.seed,
         "optimizer": optimizer,
+        **({"guided": guided} if guided else {}),
     }
     hop = store.index.hops[-1]
     seconds = sum(song.tokens for song in store.songs("train")) * hop / store.index.rate

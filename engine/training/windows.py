@@ -19,6 +19,7 @@ from engine.prior.vocabulary import LabelVocabulary
 from engine.request import Style
 from engine.training.cache import Split
 from engine.training.codes import CodedSong, CodeStore
+from engine.training.guidance import sung_places
 
 UNKNOWN_SHARE = 0.1  # of the windows that lose their artist, and of those that lose their genre
 START_SHARE = 0.1  # of the windows of a time-conditioned prior that begin a song
@@ -27,12 +28,13 @@ _UNIGRAM_PRIOR = 0.5  # added to every count: a code that training never showed 
 
 class Windows(NamedTuple):
     """N windows: ``codes`` int64 [N, n_ctx], their labels, ``upper`` int64 [N, n_ctx / ratio] or None, ``lyrics``
-    int64 [N, P] or None."""
+    int64 [N, P] or None, ``sung`` int64 [N, n_ctx], which of them is sung at every token (-1: not known), or None."""
 
     codes: Tensor
     labels: Labels
     upper: Tensor | None
     lyrics: Tensor | None = None
+    sung: Tensor | None = None
 
 
 class WindowSampler:
@@ -127,7 +129,7 @@ class WindowSampler:
         labels = Labels(artists, genres, total, offset)
         if self.pulses is not None:
             labels = labels.with_pulse(self._pulse_rows(songs, starts, no_artist, no_genre))
-        return Windows(torch.from_numpy(codes), labels, upper, self._sung(songs, total, offset))
+        return Windows(torch.from_numpy(codes), labels, upper, *self._lyrics(songs, total, offset))
 
     def _pulse_rows(
         self,
@@ -151,14 +153,21 @@ class WindowSampler:
             )
         return rows
 
-    def _sung(self, songs: NDArray[np.int64], total: Tensor, offset: Tensor) -> Tensor | None:
+    def _lyrics(
+        self, songs: NDArray[np.int64], total: Tensor, offset: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Characters of every window, and which of them is sung at each of its tokens."""
         if self.lyrics is None:
-            return None
-        rows = [
-            window_ids(self.lyrics[self.songs[number].name], int(whole), int(start), self.n_ctx * self.hop)[0]
-            for number, whole, start in zip(songs, total, offset, strict=True)
-        ]
-        return torch.from_numpy(np.stack(rows))
+            return None, None
+        characters, sung = [], []
+        samples = np.arange(self.n_ctx) * self.hop
+        for number, whole, start in zip(songs, total, offset, strict=True):
+            song = self.lyrics[self.songs[number].name]
+            ids, places = window_ids(song, int(whole), int(start), self.n_ctx * self.hop)
+            characters.append(ids)
+            real = int(self._lengths[number]) * self.hop
+            sung.append(sung_places(song, places, samples + int(start), real))
+        return torch.from_numpy(np.stack(characters)), torch.from_numpy(np.stack(sung))
 
     def _cut(self, number: int, level: int, start: int, tokens: int) -> NDArray[np.int64]:
         codes = self.store.codes(self.songs[number], level)
