@@ -88,8 +88,12 @@ class Link:
         try:
             self.send(command.model_copy(update={"tag": tag}))
             return await asyncio.wait_for(answer, patience)
+        except SegueError as error:
+            # (Its trace leads through frames that hold the answer, which holds it: garbage only a search finds.)
+            raise error.with_traceback(None)  # noqa: B904
         finally:
             self._pending.pop(tag, None)
+            del answer
 
     def abandon(self) -> None:
         """Let nobody wait for an answer any more."""

@@ -57,7 +57,9 @@ class Intake:
         now = time.monotonic()
         if now - self._logged_at >= LOG_INTERVAL_SECONDS:
             count = self.malformed - self._logged_count
-            log.warning("%d packet(s) dropped that are not OSC; the last from %s: %s", count, peer, problem)
+            # (As texts: a record that is kept must not keep a connection.)
+            last = (str(peer), str(problem))
+            log.warning("%d packet(s) dropped that are not OSC; the last from %s: %s", count, *last)
             self._logged_at, self._logged_count = now, self.malformed
 
     def _dump(self, data: bytes, messages: list[Message], peer: Peer) -> None:

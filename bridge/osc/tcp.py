@@ -67,9 +67,12 @@ class TcpServer:
             self._sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._look_for_dawdlers)
 
     def gone(self, connection: TcpConnection) -> None:
-        """A connection has ended."""
+        """A connection has ended; said twice, it is heard once."""
+        if connection not in self.connections:
+            return
         self.connections.discard(connection)
         self._on_gone(connection.peer)
+        connection.let_go()
 
     def has_work(self, connection: TcpConnection) -> None:
         """Something was received on a connection."""
@@ -165,6 +168,12 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._complete = True
         if not self.waiting:
             self._server.gone(self)
+
+    def let_go(self) -> None:
+        """Hold on to nothing any more: what refers to itself, with its buffers, waits for a search for garbage."""
+        self._transport = None
+        self._buffer, self._received = bytearray(), bytearray()
+        self.peer = Peer(self.peer.host, self.peer.port)
 
     def take_one(self) -> bool:
         """Carry out the first packet that was received; False when there is no whole one."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -329,6 +331,24 @@ def test_a_device_that_came_later_is_found_and_a_wrong_name_is_answered(
                 late.close()
 
     asyncio.run(play())
+
+
+def test_an_error_that_was_answered_is_gone_without_a_search(
+    held: CaptureRing, jack_server: JackServer
+) -> None:
+    async def ask() -> weakref.ref[NoDevice]:
+        async with running() as client:
+            try:
+                await client.open_input("nobody", capture=held.name)
+            except NoDevice as error:
+                return weakref.ref(error)
+        raise AssertionError("there is such an input")
+
+    gc.disable()
+    try:
+        assert asyncio.run(ask())() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.slow

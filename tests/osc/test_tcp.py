@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import socket
 import struct
 import time
+import weakref
 
 import pytest
 
@@ -187,3 +189,23 @@ def test_a_flood_on_many_connections_keeps_nobody_waiting(start_session: StartSe
     assert slowest < 1.0
     for client in flooders:
         client.close()
+
+
+def test_connections_that_ended_leave_nothing_to_search_for(start_session: StartSession):
+    """Reference counts alone free them, buffers of 64 KB included: whole searches are rare, and keep what survives."""
+    running = start_session()
+    gc.collect()
+    gc.disable()
+    try:
+        gone = []
+        for style in STYLES * 3:
+            client = TcpClient(running.port, style)
+            assert client.ask("/segue/test") == ("ok",)
+            gone += [weakref.ref(one) for one in running.session.endpoint.tcp.connections]
+            client.socket.sendall(b"\0\0\0\3")  # and a count that cannot be
+            client.close()
+            assert poll(lambda: connections(running) == 0)
+        assert len(gone) == 9
+        assert poll(lambda: all(one() is None for one in gone)), sum(one() is not None for one in gone)
+    finally:
+        gc.enable()
