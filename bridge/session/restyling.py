@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 
 from bridge.clock import Launch
@@ -26,9 +27,12 @@ from engine.request import Request
 FADE_MS = 50.0
 AGAIN_SECONDS = 0.06  # without another wish for so long, the last one is carried out
 LEAST_LEAD, MOST_LEAD = 0.12, 1.5  # seconds ahead of the listener
+# A place that was too near costs more than one too far: what was missed is left out, and an engine hardly faster than
+# the music makes it up slowly. So the longest of the last waits counts, and a little more.
+WAITS, LEAD_MARGIN = 3, 1.2
 # Of what sounded, the new style is given as much as carries the beat on: less to read in before the first sound, and
 # less of the old style that would drown the new one.
-PRIME_SECONDS = 1.5
+PRIME_SECONDS = 1.0
 ADDRESS = "/segue/style"
 _TERMINAL = ("done", "failed", "cancelled")
 
@@ -52,6 +56,7 @@ class Restyling:
         self._job = ""  # that will be heard; empty: none
         self._again: asyncio.Handle | None = None
         self._soon = False  # as soon as all that a bundle sets is set
+        self._waits: deque[float] = deque(maxlen=WAITS)  # seconds to the first sound of the last such jobs
         player.on_begin.append(self._began)
         notices.taps.append(self._heard)
 
@@ -131,8 +136,8 @@ class Restyling:
 
     def _place(self, voice: Voice, take: TakeEntry) -> tuple[Plan, int, Launch | None]:
         """When the new take begins, at which frame of the old one that is, and the place on the grid, if it is one."""
-        # (What is missed of a place too near is left out, which takes a slow machine longer than one a little too far.)
-        lead = min(MOST_LEAD, max(LEAST_LEAD, 1.1 * self._player.first_delay))
+        wait = max(self._waits, default=self._player.first_delay)
+        lead = min(MOST_LEAD, max(LEAST_LEAD, LEAD_MARGIN * wait))
         launch = self._launching.next_place(lead)
         at_ns = time.monotonic_ns() + round(lead * 1e9) if launch is None else launch.at_ns
         place = voice.place_at(at_ns, self._player.stream)
@@ -145,8 +150,11 @@ class Restyling:
         return plan, place, launch
 
     def _began(self, voice: Voice) -> None:
-        if voice.ident == self._job:
-            self._job = ""
+        if voice.ident != self._job:
+            return
+        self._job = ""
+        if voice.prebuffer is not None and voice.prebuffer.first_delay:
+            self._waits.append(voice.prebuffer.first_delay)
 
     def _heard(self, address: str, values: tuple[Sendable, ...]) -> None:
         """A job that fails, or is called off, will not be heard."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 SIDE_BY_SIDE = 8  # takes of one request that are sampled in the same lanes
+MOST_PATIENCE_SECONDS = 2.0  # that what only the files want waits for the first sound
 
 
 class Sampler(Protocol):
@@ -202,6 +204,7 @@ class _Job:
     previews: bool = False  # of the first take of the batch that is being made
     warm: WarmStart | None = None  # of that batch
     opened: Future[Opening] | None = None  # what is decoded while sampling has begun
+    sounding: threading.Event = field(default_factory=threading.Event)  # the listener has the first of it
 
     def made_before(self, take: Take, ring: RingFeeder | None) -> Iterator[Take]:
         """A take that needs nothing but to be heard."""
@@ -236,6 +239,7 @@ class _Job:
                 ring.end()
             yield from filing.finish()
         except BaseException:
+            self.sounding.set()  # nobody is to wait for it any more
             if filing is not None:
                 filing.abort()
             else:
@@ -244,8 +248,10 @@ class _Job:
             raise
 
     def _consume(self, number: int, event: Event, filing: Filing, ring: RingFeeder | None) -> None:
-        if isinstance(event, AudioChunk | Preview) and ring is not None:
-            ring.feed(event.start, quantise24(event.samples), getattr(event, "level", None))
+        if isinstance(event, AudioChunk | Preview):
+            if ring is not None:
+                ring.feed(event.start, quantise24(event.samples), getattr(event, "level", None))
+            self.sounding.set()
         known = self.known
         if isinstance(event, PrimeEncoded):
             if known is not None and known.start is None:
@@ -342,20 +348,25 @@ class _Job:
     def _begin(self) -> tuple[NDArray[np.float32], Start | None]:
         """What sampling starts from: the prime, and the codes where others than its own are gone on from.
 
-        Audio that a parent holds in codes only is decoded meanwhile: nobody waits for it but the files, and levels
-        that have to encode it.
+        Audio that a parent holds in codes only is decoded meanwhile, and not before the first sound has been made,
+        which it would delay: nobody waits for it but the files, and levels that have to encode it.
         """
         if self.known is None and self.opened is None and self.sampler is None:
             start = unheard_start(self.model, self.request)
             if start is not None:
                 beside = ThreadPoolExecutor(1, "segue-opening")
-                opened = self.opened = beside.submit(opening, self.model, self.request)
+                opened = self.opened = beside.submit(self._open_later)
                 beside.shutdown(wait=False)
 
                 def decoded() -> NDArray[np.float32]:
+                    self.sounding.set()
                     audio = opened.result().start.audio
                     return audio() if callable(audio) else audio
 
                 return np.zeros(0, np.float32), replace(start, audio=decoded if start.fresh else start.audio)
         known = self._prime()
         return known.waveform.mono_samples(), known.start
+
+    def _open_later(self) -> Opening:
+        self.sounding.wait(MOST_PATIENCE_SECONDS)
+        return opening(self.model, self.request)

@@ -22,9 +22,9 @@ from engine.sampling.plan import Plan, Window
 from engine.sampling.start import Audio
 from engine.sampling.warm import WarmStart
 
-QUANTUM = (
-    32  # token steps a level makes before its codes are shown to the others, and before it can be stopped
-)
+# Token steps a level makes before its codes are shown to the others, and before it can be stopped. Those of the top
+# level take longest, and both the first sound and whatever replaces it wait for them.
+QUANTUM, TOP_QUANTUM = 32, 16
 LANES = 8  # windows of all takes that are sampled in step, unless told otherwise
 WORTH = 4  # windows that a strand's beginning waits for: fewer together cost nearly as much as so many
 
@@ -211,7 +211,8 @@ class Scheduler:
                 return
             state.ahead = self._next(state, state.group)
         group = state.group
-        count = min(QUANTUM, group.tokens - group.done)
+        quantum = TOP_QUANTUM if level == self.backend.config.top else QUANTUM
+        count = min(quantum, group.tokens - group.done)
         self._sample(state, group, count)
         spent = time.perf_counter() - started
         group.seconds += spent

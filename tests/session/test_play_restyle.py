@@ -176,7 +176,7 @@ def test_the_new_take_lies_where_it_goes_on(
     before, _ = sf.read(parent[8], dtype="float32")
     after, _ = sf.read(child[8], dtype="float32")
     request = json.loads((Path(child[8]).parent / "request.json").read_text())["request"]
-    assert request["sampling"]["prime_seconds"] == 1.5  # the new style waits for little to be read in
+    assert request["sampling"]["prime_seconds"] == 1.0  # the new style waits for little to be read in
     cut = request["parents"][0]["frames"]
     start = place_of(before[: cut // 2], heard)
     assert np.array_equal(heard[start : start + cut // 2], before[: cut // 2])
