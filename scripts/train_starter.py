@@ -43,6 +43,7 @@ STARTING_SECONDS = 20.0  # of a stage, in which its processes load what they nee
 CODEC_ON_CARD = ((64, 16384), (48, 32768), (32, 65536))
 PRIOR_ON_CARD = (96, 64, 48)
 LYRICS_ON_CARD = 32
+GUIDED = "0.3"  # weight of leading the attention to the character that is sung
 GRACE_SECONDS = 60.0  # for a stopped process to save
 
 
@@ -207,6 +208,7 @@ def lyrics(run: Run) -> bool:
         return True
     words = prior(run, 2, run.out / "sung", "lyrics", 1)
     source = ["--from", str(run.out / "prior_2"), "--pulse", "--lyrics", str(run.asked.lyrics)]
+    source += ["--guided", GUIDED]
     return run.call([*words, *source])
 
 
