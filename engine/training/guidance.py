@@ -7,17 +7,32 @@ of a diagonal.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.errors import TrainingError
 from engine.lyrics import SongLyrics
+from engine.prior.config import PriorConfig
 
 NEAR = 1.5  # characters to either side that still count, as the deviation of a bell
 FLOOR = 1e-6  # attention is never taken for less: a lost row must not drown the others
 UNKNOWN = -1
+
+
+def check_guided(config: PriorConfig, lyrics: Mapping[str, SongLyrics] | None) -> None:
+    """Raises TrainingError when there is nothing that attention could be led to: a prior of this shape that reads no
+    lyrics or tells nothing of them, or songs whose words have no times."""
+    if lyrics is None or config.lyrics is None or config.lyrics.alignment is None:
+        raise TrainingError("--guided leads a prior that reads lyrics; add --lyrics 64")
+    if all(song.times is None for song in lyrics.values()):
+        raise TrainingError(
+            "--guided needs to know when words are sung, and no song here has lyrics with times; put song.lrc next to "
+            "song.wav, or leave --guided out"
+        )
 
 
 def sung_places(

@@ -97,6 +97,7 @@ def prior(
     lyrics: it begins by saying what it said before.
     """
     from engine.training import prior_trainer as trainer
+    from engine.training.guidance import check_guided
     from engine.training.loop import make_accelerator
     from engine.training.precision import fast_precision
     from engine.training.starting import starting_prior
@@ -113,6 +114,9 @@ def prior(
     start = starting_prior(source, level, store) if source else None
     config = start.config if start else trainer.prior_config(store, level, **shape)
     config, start = _formed(config, start, form, settings.seed)
+    lyrics = lyrics_for(data, store, config)
+    if guided:
+        check_guided(config, lyrics)
     summary = trainer.train_prior(
         config,
         store,
@@ -123,7 +127,7 @@ def prior(
         origin=origin_of(data),
         optimizer=optimizer,
         start=start,
-        lyrics=lyrics_for(data, store, config),
+        lyrics=lyrics,
         pulses=pulses_for(data, store, config),
         guided=guided,
     )

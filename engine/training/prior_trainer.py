@@ -24,7 +24,7 @@ from engine.training.checkpoint import load_checkpoint
 from engine.training.codes import CodeStore
 from engine.training.feeding import Task
 from engine.training.files import write_bytes, write_json
-from engine.training.guidance import astray
+from engine.training.guidance import UNKNOWN, astray
 from engine.training.loop import Loop, LoopSettings
 from engine.training.optimizers import Name, make_optimizer
 from engine.training.windows import UNKNOWN_SHARE, Windows, WindowSampler, unigram_bits
@@ -116,7 +116,7 @@ class PriorTask(Task):
         self.windows = sampler("train", UNKNOWN_SHARE)
         self.train_windows = sampler("train").spread(_TRAIN_WINDOWS)
         self.held_out = sampler("held-out").spread(_HELD_OUT_WINDOWS)
-        self.unigram = unigram_bits(store, config.level)
+        self.unigram, self.guided = unigram_bits(store, config.level), guided
         torch.manual_seed(seed)
         self.prior = Prior(config)
         if start is not None:
@@ -135,7 +135,8 @@ class PriorTask(Task):
 
     def evaluate(self) -> dict[str, float]:
         """Bits per token on fixed held-out and training windows, and the unigram baseline; with lyrics also bits
-        per character, and bits per token when every window is given another window's lyrics."""
+        per character, and bits per token when every window is given another window's lyrics; where attention is led,
+        the bits by which it misses what is sung."""
         held_out, sung = self._bits(self.held_out)
         figures = {
             "bits_per_token": held_out,
@@ -145,7 +146,26 @@ class PriorTask(Task):
         if sung is not None and self.held_out.lyrics is not None:
             other = self.held_out._replace(lyrics=self.held_out.lyrics.roll(_OTHER_WINDOW, 0))
             figures |= {"bits_per_character": sung, "other_lyrics_bits_per_token": self._bits(other)[0]}
+        if self.guided:
+            figures["astray_bits"] = self._astray(self.held_out)
         return figures
+
+    @torch.inference_mode()
+    def _astray(self, windows: Windows) -> float:
+        """Bits by which the attention misses what is sung, over all tokens of which that is known."""
+        device = next(self.module.parameters()).device
+        assert windows.lyrics is not None and windows.sung is not None
+        total, known = 0.0, 0
+        for rows in torch.arange(len(windows.codes)).split(_EVALUATE_BATCH.get(device.type, 4)):
+            labels = windows.labels
+            conditions = self.prior.condition(
+                labels.rows(rows).to(device), None, len(rows), windows.lyrics[rows].to(device)
+            )
+            seen = self.prior.attention(windows.codes[rows].to(device), conditions)
+            sung = windows.sung[rows].to(device)
+            count = int((sung != UNKNOWN).sum())
+            total, known = total + float(astray(seen, sung)) * count, known + count
+        return total / max(1, known)
 
     def _bits(self, windows: Windows) -> tuple[float, float | None]:
         """Bits per token of the music, and per character of its lyrics."""
@@ -175,6 +195,8 @@ class PriorTask(Task):
             words.append(f"held-out {figures['bits_per_token']:.3f} bits (unigram {self.unigram:.3f})")
         if "other_lyrics_bits_per_token" in figures:
             words.append(f"other lyrics {figures['other_lyrics_bits_per_token']:.3f}")
+        if "astray_bits" in figures:
+            words.append(f"attention astray by {figures['astray_bits']:.2f}")
         return "  ".join(words)
 
 

@@ -13,9 +13,13 @@ import pytest
 import soundfile
 import torch
 from click.testing import CliRunner, Result
+from safetensors.torch import save
 
 from bridge.cli import segue
+from engine.codec.config import CodecConfig
+from engine.codec.vqvae import Codec
 from engine.training.checkpoint import load_checkpoint
+from engine.training.files import write_bytes, write_json
 from tests.training.sounds import tone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +77,64 @@ def test_from_a_folder_of_loops_to_a_model_folder(loops: Path, tmp_path: Path) -
         ["unknown", "dub"],
     )
     assert str(tmp_path) not in json.dumps(model)
+
+
+@pytest.mark.timeout(200)
+def test_a_prior_is_taught_to_sing_and_where_its_attention_belongs(tmp_path: Path) -> None:
+    songs, run = tmp_path / "songs", tmp_path / "codec"
+    songs.mkdir()
+    for number in range(3):
+        soundfile.write(songs / f"song{number}.wav", tone(150 + 90 * number, 1.0, 44100), 44100)
+        (songs / f"song{number}.txt").write_text("la la")
+    codec = Codec(CodecConfig(width=8, depth=2, embed_width=8, bins=16))
+    write_json(run / "codec.json", codec.config.model_dump(mode="json"))
+    write_bytes(run / "codec.safetensors", save(codec.state_dict()))
+    words = (
+        "prior",
+        songs,
+        "--level",
+        2,
+        "--codec",
+        run,
+        "--out",
+        tmp_path / "sung",
+        "--steps",
+        2,
+        "--batch",
+        1,
+    )
+    words += (
+        "--width",
+        24,
+        "--depth",
+        3,
+        "--threads",
+        1,
+        "--device",
+        "cpu",
+        "--no-plots",
+        "--json",
+        "--guided",
+        0.5,
+    )
+    done = call(*words)
+    assert (done.exit_code, "--guided leads a prior that reads lyrics; add --lyrics 64" in done.output) == (
+        2,
+        True,
+    )
+    done = call(*words, "--lyrics", 16)
+    assert done.exit_code == 2
+    assert (
+        "no song here has lyrics with times; put song.lrc next to song.wav, or leave --guided out"
+        in done.output
+    )
+    for number in range(3):
+        (songs / f"song{number}.lrc").write_text("[00:00.10]<00:00.10>la <00:00.50>la<00:00.90>\n")
+    done = call(*words, "--lyrics", 16)
+    assert done.exit_code == 0, done.output
+    rows = [json.loads(line) for line in (tmp_path / "sung" / "metrics.jsonl").read_text().splitlines()]
+    found = [row["held_out_astray_bits"] for row in rows if "held_out_astray_bits" in row]
+    assert found and all(0.0 < bits < 8.0 for bits in found)
 
 
 def test_mistakes_get_one_sentence_and_exit_code_2(loops: Path, tmp_path: Path) -> None:
