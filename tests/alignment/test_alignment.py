@@ -19,6 +19,7 @@ from engine.host.jobs import run_request
 from engine.lyrics import parse_lrc
 from engine.prior.config import EncoderConfig, LyricsConfig, Shape
 from engine.prior.patterns import Kind
+from engine.prior.prior import Prior
 from engine.prior.transformer import Attention
 from engine.request import Fidelity, PrimeRef, Request
 from engine.store import load_model
@@ -104,7 +105,30 @@ def test_windows_are_put_at_their_place_in_the_text(made: tuple[Path, Take]) -> 
     assert found.seconds[0] == pytest.approx(-take.info.prime_tokens[2] * 128 / 44100)
     # a lyric encoder's layer looks at its 16 characters and nothing else
     assert found.matrix.sum(axis=1) == pytest.approx(np.ones(codes.size), abs=1e-4)
-    assert ((found.matrix > 0).sum(axis=1) == 16).all()
+    looked = (found.matrix > 0).sum(axis=1)
+    assert looked[0] == looked[-1] == 16  # of one window
+    assert set(looked) - {16} and looked.min() == 16 and looked.max() <= len(WORDS)  # of several
+
+
+def test_where_windows_overlap_their_mean_counts(
+    made: tuple[Path, Take], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, take = made
+    begins: list[int] = []
+
+    def window(prior: Prior, codes: np.ndarray, labels: object, ids: np.ndarray) -> np.ndarray:
+        """The first window looks at its first character, the next one at its second, and so on."""
+        row = np.zeros((codes.size, ids.size), np.float32)
+        row[:, len(begins)] = 1.0
+        begins.append(int(ids[len(begins)]))
+        return row
+
+    monkeypatch.setattr("engine.alignment.attention._window", window)
+    found = take_attention(load_model(folder), take).matrix
+    assert len(begins) > 2
+    assert np.sort(found[0])[-2:].tolist() == [0.0, 1.0]
+    halves = found[(found > 0).sum(axis=1) == 2]
+    assert len(halves) and (np.sort(halves, axis=1)[:, -2:] == 0.5).all()
 
 
 def test_the_command_writes_json_lrc_and_a_picture(
