@@ -23,7 +23,9 @@ from export.onnx.weights import point_into
 LANES = Dim("lanes", min=1, max=1024)
 # They keep a graph from being captured, and ONNX Runtime from planning memory.
 FORBIDDEN = {"Loop", "If", "Scan"}
-INLINE_LIMIT = 1 << 20  # bytes that a graph may hold itself: masks and scales, never weights
+# Bytes that a graph may hold itself, or a hundredth of the weights if that is more: masks, scales, and the tables of
+# signals such as time, which the exporter folds; never the weights.
+INLINE_LIMIT = 2 << 20
 PREFIX = ("prior.", "codec.")  # what the graphs' modules call the module whose weights are stored
 
 
@@ -124,9 +126,10 @@ def _write(
         del node.metadata_props[:]
         node.doc_string = ""
     left = point_into(model, weights, PREFIX)
-    if left > INLINE_LIMIT:
+    limit = max(INLINE_LIMIT, weights.stat().st_size // 100)
+    if left > limit:
         raise BadFormat(
-            f"the graph '{path.name}' would hold {left} bytes of its own; at most {INLINE_LIMIT} are allowed"
+            f"the graph '{path.name}' would hold {left} bytes of its own; at most {limit} are allowed"
         )
     onnx.save(model, path)
 
