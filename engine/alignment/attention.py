@@ -105,7 +105,8 @@ def song_attention(
         inside = places >= 0
         matrix[start : start + window.size, places[inside]] += found[: window.size, inside]
         windows[start : start + window.size] += 1.0
-    return matrix / np.maximum(windows, 1.0)
+    matrix /= np.maximum(windows, 1.0)
+    return matrix
 
 
 def _style_at(request: Request, frame: int) -> Style:

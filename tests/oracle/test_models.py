@@ -21,7 +21,9 @@ TEMPERATURE = 4.0  # the loud weights' logits are peaked; this spreads the draws
 def close(ours: Tensor, theirs: Tensor) -> None:
     assert ours.shape == theirs.shape
     assert theirs.abs().max() > 0.05, "the oracle says nothing"
-    assert float((ours - theirs).detach().abs().max()) <= TOLERANCE
+    # (Relative to the largest: kernels of other processors round logits of 10 by a millionth otherwise.)
+    scale = max(1.0, float(theirs.detach().abs().max()))
+    assert float((ours - theirs).detach().abs().max()) <= TOLERANCE * scale
 
 
 def test_codes_and_decodes_of_every_level() -> None:

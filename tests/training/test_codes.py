@@ -111,7 +111,7 @@ def test_encoding_goes_on_where_it_stopped_and_starts_over_for_another_codec(
 @pytest.mark.parametrize("level", [0, 1])
 def test_upper_codes_line_up_with_a_window(tmp_path: Path, level: int) -> None:
     store = counting_store(tmp_path)
-    codes, labels, upper, _ = WindowSampler(store, level, 64, "train", 0, store.names).batch(0, 32)
+    codes, labels, upper, *_ = WindowSampler(store, level, 64, "train", 0, store.names).batch(0, 32)
     assert upper is not None
     assert upper.shape == (32, 16)
     if level == 1:  # its upper level is the top, whose code is its own place
@@ -158,7 +158,7 @@ def test_top_windows_begin_songs_often_enough(tmp_path: Path) -> None:
 
 def test_a_short_song_is_repeated_like_a_loop(tmp_path: Path) -> None:
     store = counting_store(tmp_path)
-    codes, labels, upper, _ = WindowSampler(store, 1, 64, "held-out", 0, store.names).batch(3, 2)
+    codes, labels, upper, *_ = WindowSampler(store, 1, 64, "held-out", 0, store.names).batch(3, 2)
     assert upper is not None
     one_round = torch.arange(500, 506).repeat_interleave(4)
     assert torch.equal(codes[0], one_round.repeat(3)[:64])
