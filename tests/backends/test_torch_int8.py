@@ -13,6 +13,7 @@ import torch
 from engine.backends.torch_backend import TorchBackend
 from engine.prior.int8 import Int8Linear, quantise, quantised
 from engine.prior.labels import Labels, make_labels
+from engine.prior.patterns import Kind
 from engine.prior.prior import Prior
 from engine.prior.transformer import Linear
 from engine.request import Style
@@ -117,7 +118,11 @@ def test_the_name_loads_it_and_the_plan_is_what_it_takes() -> None:
     plan = plan_memory(model.config, lanes=2, precision="int8")
     for level in plan.levels:
         prior = model.priors[level.level]
-        assert sum(isinstance(part, Int8Linear) for part in prior.modules()) == 4 * prior.config.depth
+        # Four a layer; one more where it reads lyrics, and one between their encoder and the prior.
+        wanted = 4 * prior.config.depth
+        if (lyrics := prior.config.lyrics) is not None and lyrics.encoder is not None:
+            wanted += prior.config.kinds.count(Kind.LYRICS) + 4 * lyrics.encoder.depth + 1
+        assert sum(isinstance(part, Int8Linear) for part in prior.modules()) == wanted
         assert not any(parameter.requires_grad for parameter in prior.parameters())
         tensors = [*prior.parameters(), *prior.buffers()]
         assert level.weights == sum(tensor.numel() * tensor.element_size() for tensor in tensors)
