@@ -21,8 +21,8 @@ TEMPERATURE = 4.0  # the loud weights' logits are peaked; this spreads the draws
 def close(ours: Tensor, theirs: Tensor) -> None:
     assert ours.shape == theirs.shape
     assert theirs.abs().max() > 0.05, "the oracle says nothing"
-    # (Relative to the largest: kernels of other processors round logits of 10 by a millionth otherwise.)
-    scale = max(1.0, float(theirs.detach().abs().max()))
+    # (Logits of 10 are rounded by a millionth otherwise on other processors; up to 8 the bound is the bare one.)
+    scale = max(1.0, float(theirs.detach().abs().max()) / 8.0)
     assert float((ours - theirs).detach().abs().max()) <= TOLERANCE * scale
 
 
